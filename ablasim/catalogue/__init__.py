@@ -1,0 +1,51 @@
+"""Tissues, probes, vessel kinds and blood, with a source for every number."""
+
+from ablasim.catalogue.loader import (
+    QUANTITIES,
+    InfoRow,
+    blood,
+    info_rows,
+    probe,
+    probe_names,
+    tissue,
+    tissue_names,
+    vessel_kind,
+    vessel_kind_names,
+)
+from ablasim.catalogue.records import (
+    LATENT_HEAT_OF_WATER,
+    AntennaShape,
+    BloodData,
+    Cooling,
+    NeedleShape,
+    ProbeData,
+    SarModel,
+    TinesShape,
+    TissueData,
+    VesselKind,
+    perfusion_conductance,
+)
+
+__all__ = [
+    "QUANTITIES",
+    "LATENT_HEAT_OF_WATER",
+    "AntennaShape",
+    "BloodData",
+    "Cooling",
+    "InfoRow",
+    "NeedleShape",
+    "ProbeData",
+    "SarModel",
+    "TinesShape",
+    "TissueData",
+    "VesselKind",
+    "blood",
+    "info_rows",
+    "perfusion_conductance",
+    "probe",
+    "probe_names",
+    "tissue",
+    "tissue_names",
+    "vessel_kind",
+    "vessel_kind_names",
+]

@@ -1,0 +1,203 @@
+"""What the catalogue knows of a tissue, a probe, a vessel kind and blood: SI units, °C.
+
+Every record carries `sources`: for each attribute, where its number comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Literal
+
+LATENT_HEAT_OF_WATER = 2.26e6
+"""Heat of vaporisation of water at 100 °C [J/kg]."""
+
+Sources = Mapping[str, str]
+_NO_SOURCES: Sources = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class BloodData:
+    """Blood at body temperature."""
+
+    density: float  # [kg/m3]
+    heat_capacity: float  # [J/kg/K]
+    conductivity: float  # thermal [W/m/K]
+    viscosity: float  # [Pa s]
+    sources: Sources = field(default=_NO_SOURCES, compare=False, repr=False)
+
+    @property
+    def rho_c(self) -> float:
+        """Volumetric heat capacity [J/m3/K]."""
+        return self.density * self.heat_capacity
+
+
+@dataclass(frozen=True)
+class TissueData:
+    """A tissue's thermal and electrical numbers (laws: `ablasim.physics.tissue`).
+
+    Conductivity is k = conductivity + conductivity_slope (T - 37), constant above 100 °C.
+    Electrical conductivity is sigma0 (1 + sigma_slope (T - 37)) up to the vaporisation band and
+    falls to sigma_dry_ratio sigma0 above it.
+    """
+
+    name: str
+    density: float  # [kg/m3]
+    heat_capacity: float  # [J/kg/K]
+    vapour_rho_c: float  # dried tissue, volumetric [J/m3/K]
+    conductivity: float  # thermal, at 37 °C [W/m/K]
+    conductivity_slope: float  # [W/m/K2]
+    water_fraction: float  # kg of water per kg of tissue [1]
+    sigma0: float  # electrical conductivity at 37 °C, near 500 kHz [S/m]
+    sigma_slope: float  # relative to sigma0 [1/K]
+    sigma_dry_ratio: float  # of dried tissue, relative to sigma0 [1]
+    perfusion: float  # rho_b c_b omega_b [W/m3/K]
+    title: str = ""
+    sources: Sources = field(default=_NO_SOURCES, compare=False, repr=False)
+
+    @property
+    def rho_c(self) -> float:
+        """Volumetric heat capacity below the vaporisation band [J/m3/K]."""
+        return self.density * self.heat_capacity
+
+    @property
+    def latent_heat(self) -> float:
+        """Heat that vaporises the tissue's water [J/m3]."""
+        return self.density * self.water_fraction * LATENT_HEAT_OF_WATER
+
+    def with_overrides(self, source: str = "scenario", **values: float) -> TissueData:
+        """A copy with some attributes replaced; `source` says by whom."""
+        sources = {**self.sources, **dict.fromkeys(values, source)}
+        return replace(self, sources=MappingProxyType(sources), **values)  # type: ignore[arg-type]
+
+
+def perfusion_conductance(
+    flow_ml_min_100g: float, tissue_density: float, blood_rho_c: float
+) -> float:
+    """Perfusion W = rho_b c_b omega_b [W/m3/K] from a flow in ml of blood/min/100 g of tissue."""
+    per_second_and_kg = flow_ml_min_100g * 1e-6 / 60.0 / 0.1
+    return per_second_and_kg * tissue_density * blood_rho_c
+
+
+@dataclass(frozen=True)
+class NeedleShape:
+    """A straight needle; its active part starts at the tip."""
+
+    diameter: float  # [m]
+    active_length: float  # from the tip, cone included [m]
+    tip: Literal["flat", "cone"]
+    cone_length: float = 0.0  # [m]
+
+
+@dataclass(frozen=True)
+class TinesShape:
+    """A trocar with tines that are half tori in planes through its axis.
+
+    Each arc starts near the trocar's end (the placement's tip), runs forward and outward, and ends
+    pointing back, at the height of the trocar's end.
+    """
+
+    trocar_diameter: float  # [m]
+    conducting_length: float  # of the trocar, from its end; the tines conduct over all their length
+    tine_count: int
+    tine_radius: float  # of the wire [m]
+    arc_radius: float  # of the wire's centre line [m]
+    arc_centre_offset: float  # of the arc's centre from the trocar's axis [m]
+
+
+@dataclass(frozen=True)
+class AntennaShape:
+    """A straight microwave antenna in its catheter, radiating from one slot."""
+
+    diameter: float  # of the catheter [m]
+    slot_from_tip: float  # centre of the slot above the catheter's bottom [m]
+    slot_length: float  # [m]
+
+
+@dataclass(frozen=True)
+class Cooling:
+    """Coolant inside the probe, seen from the tissue as a Robin condition; h = 0 is no cooling."""
+
+    h: float  # [W/m2/K]
+    coolant_temperature: float  # [°C]
+    surfaces: tuple[str, ...]  # "active", and "cooled" for a cooled part of the shaft
+    cooled_from: float = 0.0  # where the cooled shaft starts, from the tip [m]
+    cooled_length: float = 0.0  # length of the cooled shaft [m]
+
+
+@dataclass(frozen=True)
+class SarModel:
+    """Parametric microwave heat around an antenna of radius a, axial distance z from the slot:
+
+    Q(r, z) = P_abs N exp(-(z/L)²) exp(-2 alpha (r - a)) / (r + r_s),
+
+    with N such that Q integrates to the absorbed power P_abs over the tissue.
+    """
+
+    frequency: float  # [Hz]
+    attenuation: float  # alpha [Np/m]
+    axial_length: float  # L [m]
+    radial_offset: float  # r_s [m]
+
+
+@dataclass(frozen=True)
+class ProbeData:
+    """An applicator: what it is made of, how it is cooled, and how it heats."""
+
+    name: str
+    modality: Literal["rf", "mw"]
+    shape: NeedleShape | TinesShape | AntennaShape
+    cooling: Cooling | None
+    sar: SarModel | None  # microwave only
+    efficiency: float  # of the generator's power, absorbed by the tissue [1]
+    title: str = ""
+    sources: Sources = field(default=_NO_SOURCES, compare=False, repr=False)
+
+    @property
+    def radius(self) -> float:
+        """Radius of the shaft [m]."""
+        if isinstance(self.shape, TinesShape):
+            return self.shape.trocar_diameter / 2
+        return self.shape.diameter / 2
+
+    @property
+    def active_centre(self) -> float:
+        """Middle of the heating part, along the axis from the tip towards the entry [m]."""
+        if isinstance(self.shape, NeedleShape):
+            return self.shape.active_length / 2
+        if isinstance(self.shape, AntennaShape):
+            return self.shape.slot_from_tip
+        return (self.shape.conducting_length - self.shape.arc_radius) / 2
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Metal that lies ahead of the tip, and farthest from the axis [m, m]."""
+        if isinstance(self.shape, TinesShape):
+            ahead = self.shape.arc_radius + self.shape.tine_radius
+            return ahead, self.shape.arc_centre_offset + ahead
+        return 0.0, self.radius
+
+    def with_cooling(
+        self, coolant_temperature: float | None = None, h: float | None = None
+    ) -> ProbeData:
+        """A copy whose coolant is changed; None keeps the catalogue's value."""
+        if self.cooling is None or (coolant_temperature is None and h is None):
+            return self
+        cooling = self.cooling
+        if coolant_temperature is not None:
+            cooling = replace(cooling, coolant_temperature=coolant_temperature)
+        if h is not None:
+            cooling = replace(cooling, h=h)
+        return replace(self, cooling=cooling)
+
+
+@dataclass(frozen=True)
+class VesselKind:
+    """A kind of vessel with its typical calibre and mean blood velocity."""
+
+    name: str
+    diameter: float  # [m]
+    velocity: float  # [m/s]
+    title: str = ""
+    sources: Sources = field(default=_NO_SOURCES, compare=False, repr=False)

@@ -1,0 +1,252 @@
+"""Where the anatomy comes from: ideal shapes, a label map, or a mesh of one's own.
+
+Lengths are in mm, coordinates in LPS. Exactly one of the three stands in a scenario.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from ablasim import catalogue
+from ablasim.frames import CM_PER_S, MM
+from ablasim.scenario.fields import (
+    FilePath,
+    Label,
+    Length,
+    Name,
+    Point,
+    Section,
+    TissueName,
+    Velocity,
+    VesselKindName,
+    fault,
+)
+
+
+class Sphere(Section):
+    """A spherical tumour."""
+
+    shape: Literal["sphere"]
+    centre_mm: Point = Field(description="centre in LPS [mm]")
+    diameter_mm: Length = Field(description="diameter [mm]")
+    tissue: TissueName = "colorectal_metastasis"
+
+
+class Ellipsoid(Section):
+    """An ellipsoidal tumour, its axes along x, y and z."""
+
+    shape: Literal["ellipsoid"]
+    centre_mm: Point = Field(description="centre in LPS [mm]")
+    diameters_mm: tuple[Length, Length, Length] = Field(
+        description="diameters along x, y and z [mm]"
+    )
+    tissue: TissueName = "colorectal_metastasis"
+
+
+class Vessel(Section):
+    """A tube along a polyline, in the direction of flow."""
+
+    name: Name
+    kind: VesselKindName
+    path_mm: tuple[Point, ...] = Field(
+        min_length=2, description="points of the centre line in LPS, in the direction of flow [mm]"
+    )
+    diameter_mm: Length = Field(
+        default_factory=lambda data: catalogue.vessel_kind(data["kind"]).diameter / MM,
+        description="inner diameter; by default that of the kind [mm]",
+    )
+    velocity_cm_s: Velocity = Field(
+        default_factory=lambda data: catalogue.vessel_kind(data["kind"]).velocity / CM_PER_S,
+        description="mean velocity of the blood; by default that of the kind [cm/s]",
+    )
+
+    @field_validator("path_mm")
+    @classmethod
+    def _points_are_distinct(cls, path: tuple[Point, ...]) -> tuple[Point, ...]:
+        for i in range(1, len(path)):
+            if math.dist(path[i - 1], path[i]) < 1e-3:
+                raise fault(
+                    f"got the point {list(path[i])} twice in a row (entries {i - 1} and {i});"
+                    " points must differ: remove one"
+                )
+        return path
+
+
+class Liver(Section):
+    """The tissue around tumour and vessels."""
+
+    tissue: TissueName = "liver"
+
+
+class SphereBlock(Section):
+    """The simulated region as a sphere."""
+
+    shape: Literal["sphere"] = "sphere"
+    centre_mm: Point | None = Field(
+        default=None, description="by default the probes' active centre [mm]"
+    )
+    diameter_mm: Length = Field(default=100.0, description="diameter of the simulated region [mm]")
+
+
+class BoxBlock(Section):
+    """The simulated region as a box along the axes."""
+
+    shape: Literal["box"]
+    centre_mm: Point | None = Field(
+        default=None, description="by default the probes' active centre [mm]"
+    )
+    size_mm: tuple[Length, Length, Length] = Field(description="edges along x, y and z [mm]")
+
+
+class CylinderBlock(Section):
+    """The simulated region as a cylinder along z."""
+
+    shape: Literal["cylinder"]
+    centre_mm: Point | None = Field(
+        default=None, description="by default the probes' active centre [mm]"
+    )
+    diameter_mm: Length = Field(description="diameter of the simulated region [mm]")
+    height_mm: Length = Field(description="height of the simulated region along z [mm]")
+
+
+Tumour = Annotated[Sphere | Ellipsoid, Field(discriminator="shape")]
+Block = Annotated[SphereBlock | BoxBlock | CylinderBlock, Field(discriminator="shape")]
+
+
+class IdealAnatomy(Section):
+    """Tumour and vessels as ideal shapes in a block of liver."""
+
+    tumour: Tumour | None = None
+    vessels: tuple[Vessel, ...] = ()
+    liver: Liver = Liver()
+    block: Block = SphereBlock()
+
+    @field_validator("vessels")
+    @classmethod
+    def _names_are_unique(cls, vessels: tuple[Vessel, ...]) -> tuple[Vessel, ...]:
+        names = [vessel.name for vessel in vessels]
+        for name in names:
+            if names.count(name) > 1:
+                raise fault(
+                    f"got {names.count(name)} vessels of the name {name!r}; names must differ:"
+                    " rename one"
+                )
+        return vessels
+
+
+class Labels(Section):
+    """Which number of the label map means what."""
+
+    liver: Label = Field(description="label of the liver")
+    tumour: Label = Field(description="label of the tumour to be treated")
+    portal_vein: Label | None = Field(default=None, description="label of the portal veins")
+    hepatic_vein: Label | None = Field(default=None, description="label of the hepatic veins")
+    vena_cava: Label | None = Field(default=None, description="label of the inferior vena cava")
+    hepatic_artery: Label | None = Field(default=None, description="label of the hepatic arteries")
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> Labels:
+        used: dict[int, str] = {}
+        for name, label in self:
+            if label is not None and label in used:
+                raise fault(
+                    f"got the label {label} for both {used[label]} and {name}; labels must differ"
+                )
+            if label is not None:
+                used[label] = name
+        return self
+
+
+class RegionTissues(Section):
+    """Which tissue of the catalogue fills which region."""
+
+    liver: TissueName = "liver"
+    tumour: TissueName = "colorectal_metastasis"
+    outside: TissueName = "outside_liver"
+
+
+class VesselFlow(Section):
+    """What a label map cannot show of a kind of vessel."""
+
+    diameter_mm: Length | None = Field(
+        default=None,
+        description="inner diameter for the heat transfer; by default that of the kind [mm]",
+    )
+    velocity_cm_s: Velocity | None = Field(
+        default=None, description="mean velocity of the blood; by default that of the kind [cm/s]"
+    )
+
+
+class LabelMap(Section):
+    """Anatomy from a label map (NIfTI, NRRD)."""
+
+    file: FilePath = Field(description="label map, relative to the scenario's folder")
+    labels: Labels = Field(description="which number means what, for example {liver: 1, tumour: 2}")
+    roi_mm: Length = Field(
+        default=90.0, ge=20, description="edge of the simulated cube around tumour and probe [mm]"
+    )
+    tissues: RegionTissues = RegionTissues()
+    vessels: dict[VesselKindName, VesselFlow] = Field(
+        default={}, description="velocity and diameter by kind of vessel"
+    )
+
+
+class MeshVessel(Section):
+    """A vessel of a mesh of one's own."""
+
+    kind: VesselKindName
+    diameter_mm: Length = Field(
+        default_factory=lambda data: catalogue.vessel_kind(data["kind"]).diameter / MM,
+        description="inner diameter; by default that of the kind [mm]",
+    )
+    velocity_cm_s: Velocity = Field(
+        default_factory=lambda data: catalogue.vessel_kind(data["kind"]).velocity / CM_PER_S,
+        description="mean velocity of the blood; by default that of the kind [cm/s]",
+    )
+
+
+def _mesh_tag(tag: Any) -> int | str:
+    if isinstance(tag, bool) or not isinstance(tag, int | str):
+        raise fault(f"got {tag!r}; must be the number or the name of a group in the mesh file")
+    return tag
+
+
+MeshTag = Annotated[Any, AfterValidator(_mesh_tag), WithJsonSchema({"type": ["integer", "string"]})]
+MeshTags = Annotated[tuple[MeshTag, ...], Field(min_length=1)]
+SurfaceName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(outer|vessel\.[A-Za-z0-9][A-Za-z0-9_-]*|probe\.\d+\.(active|shaft|cooled))$"
+    ),
+]
+
+
+class MeshRegions(Section):
+    """Groups of cells of the mesh file, by region."""
+
+    liver: MeshTags = Field(description="cell groups of the liver")
+    tumour: MeshTags | None = Field(default=None, description="cell groups of the tumour")
+    outside: MeshTags | None = Field(default=None, description="cell groups outside the liver")
+
+
+class OwnMesh(Section):
+    """Anatomy from a tetrahedral mesh of one's own, with named or numbered groups."""
+
+    file: FilePath = Field(description="mesh file, relative to the scenario's folder")
+    unit: Literal["mm", "m"] = Field(default="mm", description="unit of the file's coordinates")
+    regions: MeshRegions = Field(description="cell groups by region")
+    tissues: RegionTissues = RegionTissues()
+    surfaces: dict[SurfaceName, MeshTags] = Field(
+        default={}, description="face groups by surface: outer, vessel.NAME, probe.0.active, ..."
+    )
+    vessels: dict[Name, MeshVessel] = Field(default={}, description="the vessels named in surfaces")

@@ -1,0 +1,247 @@
+"""Rules between the sections of a scenario: one short function each, lengths in mm.
+
+A rule reads a `Draft`, which holds the sections that are valid in themselves, so that faults
+between sections are reported together with faults inside others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ablasim.catalogue import tissue_names
+from ablasim.frames import MM
+from ablasim.safe_yaml import KeyPath
+from ablasim.scenario.anatomy import IdealAnatomy, LabelMap, OwnMesh, Vessel
+from ablasim.scenario.fields import one_of
+from ablasim.scenario.geometry import Region, polyline_distance, shaft_axis, show, surface_points
+from ablasim.scenario.treatment import ProbePlacement
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A broken rule: the path of the field to be changed, and what to do."""
+
+    path: KeyPath
+    message: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Those parts of a scenario that are valid in themselves; None or absent where they are not.
+
+    Attributes:
+        sources: which of anatomy, labelmap, mesh are given, valid or not.
+        vessels: vessels of the anatomy by their position in the file; `probes` likewise.
+        tissue_overrides: names under `tissues`.
+    """
+
+    sources: tuple[str, ...]
+    anatomy: IdealAnatomy | None = None
+    labelmap: LabelMap | None = None
+    mesh: OwnMesh | None = None
+    vessels: Mapping[int, Vessel] = field(default_factory=dict)
+    probes: Mapping[int, ProbePlacement] = field(default_factory=dict)
+    protocol_mode: str | None = None
+    tissue_overrides: tuple[str, ...] = ()
+
+    @property
+    def region(self) -> Region | None:
+        """The simulated block, where anatomy and probes say enough."""
+        if self.anatomy is None or not self.probes:
+            return None
+        return Region.of(self.anatomy.block, list(self.probes.values()))
+
+
+CLEARANCE_MM = 1.0
+"""Least distance of a heating part from the edge of the region: elements must fit between."""
+
+Rule = Callable[[Draft], Iterator[Finding]]
+
+
+def broken_rules(draft: Draft) -> list[Finding]:
+    """Everything that the rules find."""
+    return [finding for rule in RULES for finding in rule(draft)]
+
+
+def one_source_of_anatomy(draft: Draft) -> Iterator[Finding]:
+    """Exactly one of anatomy, labelmap and mesh."""
+    if len(draft.sources) != 1:
+        got = " and ".join(draft.sources) or "none of them"
+        yield Finding(
+            draft.sources[-1:],
+            f"got {got}; exactly one of anatomy, labelmap and mesh must be given",
+        )
+
+
+def one_modality(draft: Draft) -> Iterator[Finding]:
+    """RF and microwave probes are not mixed."""
+    modalities = {index: probe.data.modality for index, probe in draft.probes.items()}
+    if len(set(modalities.values())) > 1:
+        listed = ", ".join(f"probes[{i}] is {m}" for i, m in modalities.items())
+        yield Finding(("probes",), f"{listed}; all probes must be rf, or all mw")
+
+
+def protocol_fits_probe(draft: Draft) -> Iterator[Finding]:
+    """A microwave generator is driven by its power."""
+    microwave = [probe for probe in draft.probes.values() if probe.data.modality == "mw"]
+    if microwave and draft.protocol_mode in ("voltage", "current"):
+        yield Finding(
+            ("protocol", "mode"),
+            f"got {draft.protocol_mode!r}; must be 'power' for the microwave probe"
+            f" {microwave[0].model}",
+        )
+
+
+def coolant_needs_cooling(draft: Draft) -> Iterator[Finding]:
+    """A coolant's temperature is given only where there is cooling."""
+    for index, probe in draft.probes.items():
+        cooling = probe.data.cooling
+        for key in ("coolant_C", "coolant_h_W_m2K"):
+            if cooling is None and getattr(probe, key) is not None:
+                yield Finding(
+                    ("probes", index, key),
+                    f"got {getattr(probe, key):g}; {probe.model} has no cooling: remove the key",
+                )
+        if cooling is not None and cooling.h == 0 and probe.coolant_C is not None:
+            yield Finding(
+                ("probes", index, "coolant_C"),
+                f"got {probe.coolant_C:g}; {probe.model} is cooled only when coolant_h_W_m2K is"
+                " greater than 0: give that too",
+            )
+
+
+def overrides_are_used(draft: Draft) -> Iterator[Finding]:
+    """A tissue that is overridden exists and occurs in the scenario."""
+    used = _used_tissues(draft)
+    for name in draft.tissue_overrides:
+        if name not in tissue_names():
+            yield Finding(("tissues", name), one_of(name, tissue_names()))
+        elif used and name not in used:
+            yield Finding(
+                ("tissues", name),
+                f"no region of this scenario is made of {name}, only of {', '.join(used)};"
+                " remove the override or change the region's tissue",
+            )
+
+
+def mesh_surfaces_are_known(draft: Draft) -> Iterator[Finding]:
+    """Surfaces of a mesh name probes and vessels that exist, and every vessel has a wall."""
+    if draft.mesh is None:
+        return
+    vessels = draft.mesh.vessels
+    for surface in draft.mesh.surfaces:
+        owner, _, rest = surface.partition(".")
+        if owner == "vessel" and rest not in vessels:
+            yield Finding(
+                ("mesh", "surfaces", surface),
+                f"no vessel of the name {rest!r}; add it to mesh.vessels with its kind",
+            )
+        if owner == "probe" and draft.probes and int(rest.split(".")[0]) > max(draft.probes):
+            yield Finding(
+                ("mesh", "surfaces", surface),
+                f"there is no probe {rest.split('.')[0]}; probes are counted from 0",
+            )
+    for name in vessels:
+        if f"vessel.{name}" not in draft.mesh.surfaces:
+            yield Finding(
+                ("mesh", "vessels", name),
+                f"has no wall; give its face group as vessel.{name} in mesh.surfaces",
+            )
+
+
+def tip_lies_in_block(draft: Draft) -> Iterator[Finding]:
+    """Every tip, with the tines ahead of it and the active part behind, is in the region."""
+    region = draft.region
+    if region is None:
+        return
+    for index, probe in draft.probes.items():
+        tip, direction = np.array(probe.tip_mm), np.array(probe.direction)
+        ahead = probe.data.reach[0] / MM
+        behind = 2 * probe.data.active_centre / MM
+        ends = np.stack([tip - ahead * direction, tip + behind * direction])
+        excess = float(np.max(region.distance(ends))) + CLEARANCE_MM
+        if excess > 0:
+            yield Finding(
+                ("probes", index, "tip_mm"),
+                f"got {show(tip)}; tip and active part must lie inside the region ({region}),"
+                f" {CLEARANCE_MM:g} mm from its surface, and reach {excess:.1f} mm too far: move"
+                " the tip or enlarge anatomy.block",
+            )
+
+
+def tumour_lies_in_block(draft: Draft) -> Iterator[Finding]:
+    """The whole tumour is in the region; with the default centre the probe decides where it is."""
+    region = draft.region
+    if region is None or draft.anatomy is None or draft.anatomy.tumour is None:
+        return
+    excess = float(np.max(region.distance(surface_points(draft.anatomy.tumour))))
+    if excess > 0:
+        index, probe = next(iter(draft.probes.items()))
+        path: KeyPath = ("anatomy", "block")
+        got = ""
+        if draft.anatomy.block.centre_mm is None:
+            path, got = ("probes", index, "tip_mm"), f"got {show(probe.tip_mm)}; "
+        yield Finding(
+            path,
+            f"{got}the whole tumour must lie inside the region ({region}) and reaches"
+            f" {excess:.1f} mm out of it: move the tip to the tumour, or enlarge anatomy.block",
+        )
+
+
+def shaft_misses_vessels(draft: Draft) -> Iterator[Finding]:
+    """No shaft passes through a vessel, from the tip to the edge of the region and to the entry."""
+    for index, probe in draft.probes.items():
+        axis, radius = shaft_axis(probe, draft.region), probe.data.radius / MM
+        for number, vessel in draft.vessels.items():
+            needed = radius + vessel.diameter_mm / 2
+            distance = polyline_distance(axis, np.array(vessel.path_mm))
+            if distance < needed:
+                yield Finding(
+                    ("probes", index),
+                    f"the probe goes through the vessel {vessel.name!r} (anatomy.vessels"
+                    f"[{number}]): it passes {distance:.1f} mm from its centre line and must keep"
+                    f" {needed:.1f} mm (both radii); move tip_mm or entry_mm",
+                )
+
+
+def probes_do_not_touch(draft: Draft) -> Iterator[Finding]:
+    """No two shafts run into each other."""
+    listed = list(draft.probes.items())
+    for position, (index, probe) in enumerate(listed):
+        for other_index, other in listed[:position]:
+            needed = (probe.data.radius + other.data.radius) / MM
+            axes = (shaft_axis(each, draft.region) for each in (probe, other))
+            distance = polyline_distance(*axes)
+            if distance < needed:
+                yield Finding(
+                    ("probes", index),
+                    f"the probe passes {distance:.1f} mm from the axis of probes[{other_index}] and"
+                    f" must keep {needed:.1f} mm (both radii); move tip_mm or entry_mm",
+                )
+
+
+RULES: tuple[Rule, ...] = (
+    one_source_of_anatomy,
+    one_modality,
+    protocol_fits_probe,
+    coolant_needs_cooling,
+    overrides_are_used,
+    mesh_surfaces_are_known,
+    tip_lies_in_block,
+    tumour_lies_in_block,
+    shaft_misses_vessels,
+    probes_do_not_touch,
+)
+
+
+def _used_tissues(draft: Draft) -> tuple[str, ...]:
+    if draft.anatomy is not None:
+        tumour = draft.anatomy.tumour
+        names = [draft.anatomy.liver.tissue] + ([tumour.tissue] if tumour else [])
+    else:
+        file = draft.labelmap or draft.mesh
+        names = [name for _, name in file.tissues] if file is not None else []
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,199 @@
+"""What is done and how it is simulated: probes, protocol, physics, assessment, numerics."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from ablasim import catalogue
+from ablasim.frames import MM
+from ablasim.scenario.fields import Duration, Point, ProbeName, Section, Temperature, fault
+
+
+class ProbePlacement(Section):
+    """A probe of the catalogue and where it lies.
+
+    The entry gives the direction: the shaft runs from the tip through the entry and on, out of the
+    simulated region.
+    """
+
+    model: ProbeName
+    tip_mm: Point = Field(description="the probe's tip in LPS [mm]")
+    entry_mm: Point = Field(description="a point of its track towards the skin in LPS [mm]")
+    roll_deg: float = Field(
+        default=0.0, strict=True, ge=-360, le=360, description="turn about its own axis [degrees]"
+    )
+    coolant_C: Temperature | None = Field(
+        default=None, description="temperature of the coolant; by default the catalogue's [°C]"
+    )
+    coolant_h_W_m2K: float | None = Field(
+        default=None,
+        strict=True,
+        ge=0,
+        le=1e5,
+        description="heat transfer to the coolant; by default the catalogue's [W/m2/K]",
+    )
+
+    @model_validator(mode="after")
+    def _tip_is_not_entry(self) -> ProbePlacement:
+        if math.dist(self.tip_mm, self.entry_mm) < 1.0:
+            raise fault(
+                f"got tip_mm and entry_mm both at {list(self.tip_mm)}; they must lie at least 1 mm"
+                " apart: entry_mm is a point of the track towards the skin"
+            )
+        return self
+
+    @property
+    def direction(self) -> tuple[float, float, float]:
+        """Unit vector from the tip towards the entry."""
+        length = math.dist(self.tip_mm, self.entry_mm)
+        x, y, z = ((b - a) / length for a, b in zip(self.tip_mm, self.entry_mm, strict=True))
+        return x, y, z
+
+    @property
+    def data(self) -> catalogue.ProbeData:
+        """The catalogue's probe with this placement's coolant."""
+        return catalogue.probe(self.model).with_cooling(self.coolant_C, self.coolant_h_W_m2K)
+
+    @property
+    def active_centre_mm(self) -> tuple[float, float, float]:
+        """Middle of the heating part in LPS [mm]."""
+        along = self.data.active_centre / MM
+        x, y, z = (a + along * d for a, d in zip(self.tip_mm, self.direction, strict=True))
+        return x, y, z
+
+
+class PowerProtocol(Section):
+    """Constant power of the generator."""
+
+    mode: Literal["power"]
+    power_W: float = Field(
+        strict=True, gt=0, le=1000, description="power that the generator delivers [W]"
+    )
+    duration_s: Duration = Field(description="how long the generator is on [s]")
+
+
+class VoltageProtocol(Section):
+    """Constant voltage (root mean square), RF only."""
+
+    mode: Literal["voltage"]
+    voltage_V: float = Field(
+        strict=True, gt=0, le=1000, description="voltage between electrode and pad, RMS [V]"
+    )
+    duration_s: Duration = Field(description="how long the generator is on [s]")
+
+
+class CurrentProtocol(Section):
+    """Constant current (root mean square), RF only."""
+
+    mode: Literal["current"]
+    current_A: float = Field(
+        strict=True, gt=0, le=20, description="current through the electrode, RMS [A]"
+    )
+    duration_s: Duration = Field(description="how long the generator is on [s]")
+
+
+Protocol = Annotated[PowerProtocol | VoltageProtocol | CurrentProtocol, Field(discriminator="mode")]
+
+
+class Physics(Section):
+    """Choices of the physical model."""
+
+    perfusion_shutdown: Literal["peak_60C", "none"] = Field(
+        default="peak_60C", description="whether tissue that reached 60 °C loses its perfusion"
+    )
+    vaporisation_band_C: tuple[
+        Annotated[float, Field(strict=True, ge=85, le=120)],
+        Annotated[float, Field(strict=True, ge=85, le=120)],
+    ] = Field(default=(99.0, 100.0), description="temperatures between which water vaporises [°C]")
+    sigma_drop_K: float = Field(
+        default=5.0,
+        strict=True,
+        gt=0,
+        le=100,
+        description="width of the fall of electrical conductivity above the band [K]",
+    )
+    blood_temperature_C: Temperature = Field(default=37.0, description="blood and perfusion [°C]")
+    initial_temperature_C: Temperature = Field(default=37.0, description="tissue at the start [°C]")
+
+    @field_validator("vaporisation_band_C")
+    @classmethod
+    def _band_is_ordered(cls, band: tuple[float, float]) -> tuple[float, float]:
+        if not band[0] < band[1]:
+            raise fault(f"got {list(band)}; the first temperature must be below the second")
+        return band
+
+
+class Boundary(Section):
+    """Conditions on the outer surface."""
+
+    potential: Literal["far_field", "ground"] = Field(
+        default="far_field", description="pad far away, or the outer surface at 0 V"
+    )
+    temperature: Literal["body", "insulated"] = Field(
+        default="body", description="outer surface at blood temperature, or no heat through it"
+    )
+
+
+class Assessment(Section):
+    """What counts as dead, and the margin that is aimed at."""
+
+    criterion: Literal["peak_60C", "peak_54C", "peak_50C"] = Field(
+        default="peak_60C", description="temperature that kills once it was reached"
+    )
+    target_margin_mm: float = Field(
+        default=5.0, strict=True, ge=0, le=50, description="ablative margin that is aimed at [mm]"
+    )
+
+
+class Numerics(Section):
+    """Resolution in space and time."""
+
+    resolution: Literal["preview", "standard", "fine"] = Field(
+        default="standard", description="size of the mesh and of the time steps"
+    )
+    time_tolerance_K: float | None = Field(
+        default=None,
+        strict=True,
+        gt=0,
+        le=10,
+        description="error of one time step; by default set by the resolution [K]",
+    )
+    max_step_s: float | None = Field(
+        default=None, strict=True, gt=0, le=600, description="longest time step [s]"
+    )
+
+
+class TissueOverride(Section):
+    """Numbers that replace the catalogue's for one tissue."""
+
+    density_kg_m3: float | None = Field(default=None, strict=True, gt=0, le=5000)
+    heat_capacity_J_kgK: float | None = Field(default=None, strict=True, gt=0, le=10_000)
+    vapour_heat_capacity_J_m3K: float | None = Field(default=None, strict=True, gt=0, le=1e7)
+    conductivity_W_mK: float | None = Field(default=None, strict=True, gt=0, le=10)
+    conductivity_slope_W_mK2: float | None = Field(default=None, strict=True, ge=0, le=0.1)
+    water_fraction: float | None = Field(default=None, strict=True, ge=0, le=1)
+    sigma_S_m: float | None = Field(default=None, strict=True, gt=0, le=10)
+    sigma_slope_per_K: float | None = Field(default=None, strict=True, ge=0, le=0.1)
+    sigma_dry_ratio: float | None = Field(default=None, strict=True, gt=0, le=1)
+    perfusion_W_m3K: float | None = Field(default=None, strict=True, ge=0, le=1e6)
+    perfusion_ml_min_100g: float | None = Field(default=None, strict=True, ge=0, le=1500)
+
+    @model_validator(mode="after")
+    def _perfusion_is_given_once(self) -> TissueOverride:
+        if self.perfusion_W_m3K is not None and self.perfusion_ml_min_100g is not None:
+            raise fault("got both perfusion_W_m3K and perfusion_ml_min_100g; give only one of them")
+        return self
+
+    def apply(self, tissue: catalogue.TissueData) -> catalogue.TissueData:
+        """The tissue with these numbers in place of the catalogue's."""
+        values = {catalogue.QUANTITIES[key][0]: value for key, value in self if value is not None}
+        changed = tissue.with_overrides(**values)
+        if self.perfusion_ml_min_100g is not None:
+            conductance = catalogue.perfusion_conductance(
+                self.perfusion_ml_min_100g, changed.density, catalogue.blood().rho_c
+            )
+            changed = changed.with_overrides(perfusion=conductance)
+        return changed

@@ -1,0 +1,146 @@
+"""The catalogue: a source for every number, and the numbers that are documented."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, get_args
+
+import pytest
+
+from ablasim import catalogue
+from ablasim.catalogue import AntennaShape, NeedleShape, TinesShape
+from ablasim.errors import UsageError
+
+Kind = Literal["tissues", "probes", "vessels"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_number_has_a_source_and_a_unit(kind: Kind) -> None:
+    rows = catalogue.info_rows(kind)
+    assert rows
+    for row in rows:
+        assert math.isfinite(row.value), row
+        assert len(row.source) > 15, row
+        assert row.unit, row
+
+
+def test_info_rows_hold_every_number_of_every_record() -> None:
+    """A key that the loader does not know would be in the file and in no record."""
+    counts = {kind: len(catalogue.info_rows(kind)) for kind in KINDS}
+    records = len(catalogue.tissue_names()) * 10 + len(catalogue.blood().sources)
+    assert counts["tissues"] == records
+    assert counts["probes"] == sum(
+        len(catalogue.probe(name).sources) for name in catalogue.probe_names()
+    )
+    assert counts["vessels"] == 2 * len(catalogue.vessel_kind_names())
+
+
+def test_numbers_of_our_own_say_so() -> None:
+    """The shape of the microwave heat is ablasim's choice and must not look like a measurement."""
+    sources = catalogue.probe("slot_antenna_2450").sources
+    assert "choice" in sources["axial_length"]
+    assert "choice" in sources["radial_offset"]
+    assert "assumption" in catalogue.vessel_kind("hepatic_vein").sources["diameter"]
+
+
+def test_liver_is_the_documented_one() -> None:
+    liver = catalogue.tissue("liver")
+    assert (liver.density, liver.heat_capacity, liver.conductivity) == (1079, 3540, 0.52)
+    assert (liver.sigma0, liver.sigma_slope, liver.sigma_dry_ratio) == (0.333, 0.015, 1e-2)
+    assert (liver.conductivity_slope, liver.water_fraction) == (0.0011, 0.74)
+    assert liver.vapour_rho_c == 0.6e6
+    assert liver.rho_c == pytest.approx(3.8197e6, rel=1e-4)
+    assert liver.latent_heat == pytest.approx(1079 * 0.74 * 2.26e6)
+
+
+@pytest.mark.parametrize(
+    ("flow", "expected"),
+    [(10, 6.71e3), (20, 1.34e4), (50, 3.36e4), (80, 5.37e4), (100, 6.71e4), (120, 8.05e4)],
+)
+def test_perfusion_conversion(flow: float, expected: float) -> None:
+    """W [W/m3/K] from ml/min/100 g: leaving out the tissue's density is the usual mistake."""
+    conductance = catalogue.perfusion_conductance(flow, 1060.0, 1050.0 * 3617.0)
+    assert conductance == pytest.approx(expected, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "flow"),
+    [("liver", 89.6), ("cirrhotic_liver", 44.7), ("colorectal_metastasis", 19.3)],
+)
+def test_perfusion_comes_from_the_measured_flow(name: str, flow: float) -> None:
+    tissue, blood = catalogue.tissue(name), catalogue.blood()
+    assert tissue.perfusion == pytest.approx(flow / 6e6 * tissue.density * blood.rho_c)
+
+
+def test_tumours_are_perfused_between_nothing_and_the_liver() -> None:
+    liver = catalogue.tissue("liver").perfusion
+    for name in ("colorectal_metastasis", "hepatocellular_carcinoma", "outside_liver"):
+        assert 0 < catalogue.tissue(name).perfusion < liver
+
+
+@pytest.mark.parametrize("length", [30, 20])
+def test_cooled_needles(length: int) -> None:
+    needle = catalogue.probe(f"cooled_needle_17g_{length}mm")
+    assert isinstance(needle.shape, NeedleShape)
+    assert needle.modality == "rf" and needle.shape.tip == "flat" and needle.sar is None
+    assert needle.radius == pytest.approx(0.735e-3)
+    assert needle.shape.active_length == pytest.approx(length * 1e-3)
+    assert needle.active_centre == pytest.approx(length / 2 * 1e-3)
+    assert needle.cooling is not None
+    assert (needle.cooling.h, needle.cooling.coolant_temperature) == (3366, 10)
+    assert needle.cooling.surfaces == ("active",)
+
+
+def test_four_tine_electrode() -> None:
+    probe = catalogue.probe("four_tine_electrode")
+    assert isinstance(probe.shape, TinesShape)
+    assert probe.cooling is None and probe.radius == pytest.approx(0.9144e-3)
+    assert isinstance(probe.shape.tine_count, int) and probe.shape.tine_count == 4
+    ahead, aside = probe.reach
+    assert ahead == pytest.approx(7.7667e-3)
+    assert aside == pytest.approx(15.7667e-3)
+
+
+def test_slot_antenna() -> None:
+    probe = catalogue.probe("slot_antenna_2450")
+    assert isinstance(probe.shape, AntennaShape)
+    assert probe.modality == "mw" and probe.radius == pytest.approx(0.895e-3)
+    assert probe.active_centre == pytest.approx(6.5e-3)
+    assert probe.efficiency == pytest.approx(0.9347)
+    assert probe.cooling is not None and probe.cooling.h == 0
+
+
+def test_attenuation_and_wavelength_follow_from_the_dielectric() -> None:
+    """alpha + j beta = j omega sqrt(mu0 eps) of liver at 2.45 GHz (43.03, 1.69 S/m)."""
+    sar = catalogue.probe("slot_antenna_2450").sar
+    assert sar is not None
+    omega, vacuum, light = 2 * math.pi * sar.frequency, 8.8541878e-12, 2.99792458e8
+    gamma = 1j * omega / light * (43.03 - 1.69j / (omega * vacuum)) ** 0.5
+    assert sar.attenuation == pytest.approx(gamma.real, rel=1e-3)
+    assert sar.axial_length == pytest.approx(math.pi / gamma.imag, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "diameter_mm", "velocity_cm_s"),
+    [("portal_vein", 6, 12), ("hepatic_vein", 5, 10), ("hepatic_artery", 4, 40)],
+)
+def test_vessel_kinds(name: str, diameter_mm: float, velocity_cm_s: float) -> None:
+    kind = catalogue.vessel_kind(name)
+    assert kind.diameter == pytest.approx(diameter_mm * 1e-3)
+    assert kind.velocity == pytest.approx(velocity_cm_s * 1e-2)
+
+
+def test_overrides_leave_the_catalogue_alone() -> None:
+    liver = catalogue.tissue("liver")
+    changed = liver.with_overrides(conductivity=0.6)
+    assert changed.conductivity == 0.6 and changed.sources["conductivity"] == "scenario"
+    assert catalogue.tissue("liver").conductivity == 0.52
+    assert changed.sources["density"] == liver.sources["density"]
+
+
+def test_unknown_name_lists_the_allowed_ones() -> None:
+    with pytest.raises(UsageError, match=r"got 'livr'; use one of liver, .*did you mean 'liver'"):
+        catalogue.tissue("livr")
+    with pytest.raises(UsageError, match="use 'tissues', 'probes' or 'vessels'"):
+        catalogue.info_rows("drugs")  # type: ignore[arg-type]
