@@ -1,0 +1,1 @@
+"""Laws of the tissue, the fields and the vessels; `problem` binds them to a mesh."""

@@ -1,0 +1,228 @@
+"""From a scenario, its anatomy and a mesh to a BioheatProblem: the one place where they meet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ablasim import catalogue
+from ablasim.anatomy import Anatomy, ProbeShape, VesselShape
+from ablasim.catalogue import AntennaShape, TissueData
+from ablasim.errors import InputFileError
+from ablasim.mesh import TetMesh
+from ablasim.physics.electric import far_field_conductance
+from ablasim.physics.generator import ConstantGenerator, Mode
+from ablasim.physics.microwave import slot_pattern
+from ablasim.physics.problem import BioheatProblem, Electrodes, Laws, Materials, Wall
+from ablasim.physics.tissue import electrical_conductivity
+from ablasim.physics.vessels import Blood, hausen_coefficient
+from ablasim.scenario import Scenario
+
+Floats = NDArray[np.float64]
+
+SHUTDOWN = {"peak_60C": 60.0, "none": np.inf}
+
+# Four-point rule of a tetrahedron, exact for quadratics (Keast 1986).
+_FAR, _NEAR = 0.5854101966249685, 0.1381966011250105
+
+
+def build_problem(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> BioheatProblem:
+    """Bind the laws of a scenario to a mesh of its anatomy.
+
+    Raises:
+        AblasimError: a vessel's flow lies outside the wall correlation's range.
+        InputFileError: the mesh lacks a surface or a region that the scenario needs.
+    """
+    physics = scenario.physics
+    tissues = region_tissues(scenario, anatomy, mesh)
+    materials = _materials([tissues[region] for region in mesh.regions])
+    outer = np.unique(mesh.surface_faces("outer"))
+    fixed = None
+    if scenario.boundary.temperature == "body":
+        fixed = np.full(len(mesh.points), np.nan)
+        fixed[outer] = physics.blood_temperature_C
+    problem = BioheatProblem(
+        mesh=mesh,
+        materials=materials,
+        laws=Laws(
+            vaporisation_band=physics.vaporisation_band_C,
+            sigma_drop=physics.sigma_drop_K,
+            perfusion_shutdown=SHUTDOWN[physics.perfusion_shutdown],
+        ),
+        generator=_generator(scenario, anatomy),
+        walls=(
+            *vessel_walls(mesh, anatomy.vessels, physics.blood_temperature_C),
+            *probe_walls(mesh, anatomy.probes),
+        ),
+        blood_temperature=physics.blood_temperature_C,
+        initial_temperature=physics.initial_temperature_C,
+        fixed_temperature=fixed,
+        electrodes=_electrodes(scenario, anatomy, mesh, materials),
+    )
+    if anatomy.probes[0].data.modality == "mw":
+        return _with_absorption(problem, anatomy.probes)
+    return problem
+
+
+def region_tissues(
+    scenario: Scenario, anatomy: Anatomy, mesh: TetMesh
+) -> dict[str, TissueData]:
+    """What fills each region of the mesh, with the scenario's overrides."""
+    return {region: scenario.tissue(anatomy.tissues[region]) for region in mesh.regions}
+
+
+def vessel_walls(
+    mesh: TetMesh, vessels: tuple[VesselShape, ...], blood_temperature: float
+) -> tuple[Wall, ...]:
+    """The walls of vessels that the mesh has, with the coefficient of developing flow."""
+    data = catalogue.blood()
+    blood = Blood(data.density, data.heat_capacity, data.conductivity, data.viscosity)
+    return tuple(
+        Wall(
+            name=f"vessel.{vessel.name}",
+            kind="vessel",
+            faces=mesh.surface_faces(f"vessel.{vessel.name}"),
+            coefficient=hausen_coefficient(vessel.diameter, vessel.velocity, blood),
+            temperature=blood_temperature,
+        )
+        for vessel in vessels
+        if f"vessel.{vessel.name}" in mesh.surfaces
+    )
+
+
+def probe_walls(mesh: TetMesh, probes: tuple[ProbeShape, ...]) -> tuple[Wall, ...]:
+    """The cooled surfaces of the probes."""
+    walls = []
+    for number, probe in enumerate(probes):
+        cooling = probe.data.cooling
+        if cooling is None or cooling.h == 0.0:
+            continue
+        for part in cooling.surfaces:
+            name = f"probe.{number}.{part}"
+            if name in mesh.surfaces:
+                walls.append(
+                    Wall(
+                        name=name,
+                        kind="probe",
+                        faces=mesh.surface_faces(name),
+                        coefficient=cooling.h,
+                        temperature=cooling.coolant_temperature,
+                    )
+                )
+    return tuple(walls)
+
+
+def _materials(tissues: list[TissueData]) -> Materials:
+    def column(name: str) -> Floats:
+        return np.array([getattr(tissue, name) for tissue in tissues], dtype=float)
+
+    return Materials(
+        wet_capacity=column("rho_c"),
+        dry_capacity=column("vapour_rho_c"),
+        latent_heat=column("latent_heat"),
+        conductivity=column("conductivity"),
+        conductivity_slope=column("conductivity_slope"),
+        perfusion=column("perfusion"),
+        sigma=column("sigma0"),
+        sigma_slope=column("sigma_slope"),
+        sigma_dry_ratio=column("sigma_dry_ratio"),
+    )
+
+
+def _generator(scenario: Scenario, anatomy: Anatomy) -> ConstantGenerator:
+    protocol = scenario.protocol
+    mode: Mode = protocol.mode
+    setpoint = {
+        "power": lambda: protocol.power_W,
+        "voltage": lambda: protocol.voltage_V,
+        "current": lambda: protocol.current_A,
+    }[mode]()
+    efficiency = anatomy.probes[0].data.efficiency if mode == "power" else 1.0
+    return ConstantGenerator(mode, float(setpoint), protocol.duration_s, efficiency)
+
+
+def _electrodes(
+    scenario: Scenario, anatomy: Anatomy, mesh: TetMesh, materials: Materials
+) -> Electrodes | None:
+    """Masks of the potential problem; None for microwaves."""
+    if anatomy.probes[0].data.modality != "rf":
+        return None
+    count = len(mesh.points)
+    active = np.zeros(count, dtype=bool)
+    for number, _ in enumerate(anatomy.probes):
+        faces = mesh.surface_faces(f"probe.{number}.active")
+        if not len(faces):
+            raise InputFileError(
+                f"mesh: got no surface 'probe.{number}.active'; a radiofrequency probe needs its "
+                "active surface in the mesh. Name it under mesh.surfaces, or move the tip inside."
+            )
+        active[faces] = True
+    outer = mesh.surface_faces("outer")
+    grounded = np.zeros(count, dtype=bool)
+    far_field = np.zeros(count)
+    if scenario.boundary.potential == "ground":
+        grounded[outer] = True
+        grounded &= ~active
+    else:
+        centre = mesh.points[active].mean(axis=0)
+        temperature = scenario.physics.initial_temperature_C
+        sigma = electrical_conductivity(
+            temperature,
+            materials.sigma,
+            materials.sigma_slope,
+            materials.sigma_dry_ratio,
+            scenario.physics.sigma_drop_K,
+        )
+        far_field = far_field_conductance(
+            mesh.points, outer, centre, _at_points(mesh, sigma)[outer].mean(axis=1)
+        )
+    return Electrodes(active, grounded, far_field)
+
+
+def _at_points(mesh: TetMesh, region_values: Floats) -> Floats:
+    """Volume-weighted mean of region values (r,) at the points (n,)."""
+    volume = np.repeat(mesh.cell_volumes(), 4)
+    weight = np.bincount(mesh.cells.ravel(), volume, minlength=len(mesh.points))
+    value = np.repeat(region_values[mesh.cell_region], 4) * volume
+    return np.bincount(mesh.cells.ravel(), value, minlength=len(mesh.points)) / weight
+
+
+def _with_absorption(
+    problem: BioheatProblem, probes: tuple[ProbeShape, ...]
+) -> BioheatProblem:
+    """The problem with the antennas' pattern, scaled to one watt absorbed in the mesh.
+
+    Several antennas share the power equally.
+    """
+    patterns = [_absorption(problem.mesh, probe) for probe in probes]
+    return replace(problem, absorption=np.mean(patterns, axis=0))
+
+
+def _absorption(mesh: TetMesh, probe: ProbeShape) -> Floats:
+    """One antenna's heat per point for one watt absorbed (n,), by quadrature on the cells."""
+    shape, sar = probe.data.shape, probe.data.sar
+    assert isinstance(shape, AntennaShape) and sar is not None
+    heat = np.zeros(len(mesh.points))
+    volume = mesh.cell_volumes()
+    corner = mesh.points[mesh.cells]
+    for vertex in range(4):
+        weights = np.full(4, _NEAR)
+        weights[vertex] = _FAR
+        place = np.einsum("v,mvi->mi", weights, corner) - np.asarray(probe.tip)
+        axial = place @ np.asarray(probe.direction)
+        radial = np.linalg.norm(place - axial[:, None] * np.asarray(probe.direction), axis=1)
+        value = slot_pattern(
+            axial,
+            np.maximum(radial, probe.data.radius),
+            slot=shape.slot_from_tip,
+            width=sar.axial_length,
+            attenuation=sar.attenuation,
+            radius=probe.data.radius,
+            softening=sar.radial_offset,
+        )
+        share = (0.25 * volume * value)[:, None] * weights
+        heat += np.bincount(mesh.cells.ravel(), share.ravel(), minlength=len(heat))
+    return heat / heat.sum()
+

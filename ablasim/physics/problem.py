@@ -1,0 +1,171 @@
+"""BioheatProblem: Pennes' equation bound to a mesh, as plain arrays that any engine can solve.
+
+    dH(T)/dt = div(k(T) grad T) - W(T, peak) (T - T_b) + Q
+
+with -k dT/dn = h (T - T_wall) on vessel walls and cooled probe surfaces, a fixed temperature or no
+heat flow on the outer surface, and Q from an electric potential, an absorption pattern or a given
+source. Nothing here knows how it is solved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ablasim.mesh import TetMesh
+from ablasim.physics.generator import ConstantGenerator
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Materials:
+    """Tissue constants, one value per region of the mesh (r,).
+
+    Attributes:
+        wet_capacity: rho c below the vaporisation band [J/m3/K].
+        dry_capacity: rho_v c_v above it [J/m3/K].
+        latent_heat: heat of vaporisation per volume of tissue [J/m3].
+        conductivity: k0 at 37 °C [W/m/K].
+        conductivity_slope: dk up to 100 °C [W/m/K2].
+        perfusion: W = rho_b c_b omega_b [W/m3/K].
+        sigma: electrical conductivity at 37 °C [S/m].
+        sigma_slope: its relative rise [1/K].
+        sigma_dry_ratio: sigma of dried tissue over sigma at 37 °C.
+    """
+
+    wet_capacity: Floats
+    dry_capacity: Floats
+    latent_heat: Floats
+    conductivity: Floats
+    conductivity_slope: Floats
+    perfusion: Floats
+    sigma: Floats
+    sigma_slope: Floats
+    sigma_dry_ratio: Floats
+
+
+@dataclass(frozen=True)
+class Laws:
+    """Constants of the laws that all tissues share.
+
+    Attributes:
+        vaporisation_band: lower and upper temperature [°C].
+        sigma_drop: width of the fall of sigma above 100 °C [K].
+        perfusion_shutdown: temperature [°C] that ends perfusion for good; infinite for never.
+    """
+
+    vaporisation_band: tuple[float, float] = (99.0, 100.0)
+    sigma_drop: float = 5.0
+    perfusion_shutdown: float = np.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Wall:
+    """A surface cooled by a flowing liquid: -k dT/dn = h (T - temperature).
+
+    Attributes:
+        name: the surface's name in the mesh.
+        kind: "vessel" or "probe", the group of the heat account that it belongs to.
+        faces: its triangles (f, 3).
+        coefficient: h [W/m2/K].
+        temperature: of the liquid [°C].
+    """
+
+    name: str
+    kind: Literal["vessel", "probe"]
+    faces: NDArray[np.int32]
+    coefficient: float
+    temperature: float
+
+
+@dataclass(frozen=True, eq=False)
+class Electrodes:
+    """The potential problem for one volt on the active surfaces.
+
+    Attributes:
+        active: mask of the points at 1 V (n,).
+        grounded: mask of the points at 0 V (n,).
+        far_field: conductance to a pad at infinity per point (n,) [S].
+    """
+
+    active: NDArray[np.bool_]
+    grounded: NDArray[np.bool_]
+    far_field: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class BioheatProblem:
+    """Everything an engine needs; arrays over mesh points are in the mesh's own order.
+
+    Attributes:
+        mesh: tetrahedra of the tissue.
+        materials: tissue constants per region.
+        laws: constants shared by all tissues.
+        generator: the drive over time.
+        walls: cooled surfaces.
+        blood_temperature: T_b of the perfusion term [°C].
+        initial_temperature: one value or one per point (n,) [°C].
+        fixed_temperature: value where a point is held (n,) [°C], NaN where it is free.
+        electrodes: the potential problem, or None.
+        absorption: heat per point for one watt absorbed (n,) [W/W], or None.
+        source: constant heat per point (n,) [W], or None.
+    """
+
+    mesh: TetMesh
+    materials: Materials
+    laws: Laws
+    generator: ConstantGenerator
+    walls: tuple[Wall, ...] = ()
+    blood_temperature: float = 37.0
+    initial_temperature: float | Floats = 37.0
+    fixed_temperature: Floats | None = None
+    electrodes: Electrodes | None = None
+    absorption: Floats | None = None
+    source: Floats | None = None
+
+    def per_cell(self, values: Floats) -> Floats:
+        """Region values (r,) spread to cells (m,)."""
+        spread: Floats = values[self.mesh.cell_region]
+        return spread
+
+    def lump(self, cell_values: Floats) -> Floats:
+        """Integrals of P1 hats times a value per cell (m,): one quarter of V each, (n,)."""
+        share = np.repeat(cell_values * self.mesh.cell_volumes() / 4.0, 4)
+        return np.bincount(self.mesh.cells.ravel(), share, minlength=len(self.mesh.points))
+
+    def wall_share(self, wall: Wall) -> Floats:
+        """Area of a wall that belongs to each mesh point (n,) [m2]."""
+        corner = self.mesh.points[wall.faces]
+        area = 0.5 * np.linalg.norm(
+            np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1
+        )
+        return np.bincount(
+            wall.faces.ravel(), np.repeat(area / 3.0, 3), minlength=len(self.mesh.points)
+        )
+
+    def fingerprint(self) -> str:
+        """Hash of all arrays and constants: two problems that solve alike have the same one."""
+        digest = hashlib.sha256()
+        _feed(digest, self)
+        return digest.hexdigest()
+
+
+def _feed(digest: Any, value: Any) -> None:
+    """Add a dataclass, an array or a constant to a hash."""
+    if isinstance(value, np.ndarray):
+        digest.update(str((value.dtype, value.shape)).encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    elif hasattr(value, "__dataclass_fields__"):
+        for field in fields(value):
+            digest.update(field.name.encode())
+            _feed(digest, getattr(value, field.name))
+    elif isinstance(value, tuple):
+        for item in value:
+            _feed(digest, item)
+    else:
+        digest.update(repr(value).encode())

@@ -1,0 +1,81 @@
+"""Solve a BioheatProblem: choose an engine, march through the protocol, return a Solution."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+
+from ablasim.errors import UsageError
+from ablasim.physics.problem import BioheatProblem
+from ablasim.progress import ProgressCallback
+from ablasim.solve.checkpoint import Checkpoint
+from ablasim.solve.solution import Solution, Status
+from ablasim.solve.stepping import Engine, StepControl, march
+
+__all__ = ["Solution", "Status", "StepControl", "solve"]
+
+ENGINES = ("jax",)
+DEVICES = ("auto", "cpu", "gpu")
+DTYPES = ("float64", "float32")
+
+
+def solve(
+    problem: BioheatProblem,
+    *,
+    engine: str = "jax",
+    device: str = "auto",
+    dtype: str = "float64",
+    control: StepControl | None = None,
+    checkpoint: Path | None = None,
+    resume: bool = True,
+    progress: ProgressCallback | None = None,
+) -> Solution:
+    """Integrate a problem to the end of its protocol.
+
+    Args:
+        problem: laws bound to a mesh.
+        engine: "jax".
+        device: "cpu", "gpu", or "auto" for a GPU where there is one.
+        dtype: "float64" or "float32".
+        control: tolerance and limits of the time step.
+        checkpoint: file that keeps the state of an unfinished run; removed at the end.
+        resume: continue from that file if it belongs to this problem.
+        progress: told after every step.
+
+    Raises:
+        UsageError: an unknown engine, device or dtype.
+        ResourceError: no such device.
+        Interrupted: on Ctrl-C, after the checkpoint was written.
+    """
+    for name, got, allowed in (
+        ("engine", engine, ENGINES),
+        ("device", device, DEVICES),
+        ("dtype", dtype, DTYPES),
+    ):
+        if got not in allowed:
+            raise UsageError(f"{name}: got {got!r}; use {' or '.join(map(repr, allowed))}.")
+    control = control or StepControl()
+    keeper = None
+    if checkpoint is not None:
+        text = f"{problem.fingerprint()} {engine} {dtype} {control}"
+        keeper = Checkpoint(checkpoint, hashlib.sha256(text.encode()).hexdigest())
+    begun = time.perf_counter()
+    solution = march(
+        _make(problem, engine, device, dtype),
+        control,
+        checkpoint=keeper,
+        progress=progress,
+        resume=resume,
+        begun=begun,
+    )
+    if keeper is not None and solution.status is Status.DONE:
+        keeper.remove()
+    return solution
+
+
+def _make(problem: BioheatProblem, engine: str, device: str, dtype: str) -> Engine:
+    """The engine of that name; imported here so that the choice costs only what is chosen."""
+    from ablasim.solve.jax_engine import JaxEngine
+
+    return JaxEngine(problem, device=device, dtype=dtype)

@@ -1,0 +1,164 @@
+"""What a run accumulates, and the file from which an interrupted one continues."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ablasim.errors import ResourceError
+from ablasim.physics.generator import Drive
+from ablasim.physics.problem import BioheatProblem
+from ablasim.solve.solution import Floats
+
+Progressed = tuple[Any, "Record", float, float]
+"""State, record, time [s] and next step [s]: all that a run continues from."""
+
+INTERVAL = 20.0
+"""Seconds of wall time between checkpoints."""
+
+
+@dataclass
+class Record:
+    """History rows and heat account of the accepted steps."""
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+    account: dict[str, float] = field(default_factory=dict)
+
+    def add(
+        self, now: float, step: float, problem: BioheatProblem, drive: Drive, report: Any
+    ) -> None:
+        """Book one accepted step."""
+        conductance = float(report.conductance)
+        scale = drive.scale(conductance)
+        row = {"time_s": now, "step_s": step}
+        if problem.electrodes is not None:
+            voltage = scale**0.5
+            row |= {
+                "power_W": scale * conductance,
+                "voltage_V": voltage,
+                "current_A": voltage * conductance,
+                "impedance_ohm": 1.0 / conductance,
+            }
+        else:
+            row |= {"power_W": float(report.delivered) / step}
+        row |= {
+            "peak_C": float(report.hot),
+            "lethal_ml": float(report.lethal) * 1e6,
+            "potential_iterations": float(report.iterations),
+        }
+        parts = {
+            "delivered_J": float(report.delivered),
+            "stored_J": float(report.stored),
+            "perfusion_J": float(report.perfusion),
+            "boundary_J": float(report.boundary),
+        }
+        for wall, heat in zip(problem.walls, np.asarray(report.walls, dtype=float), strict=True):
+            parts[f"{wall.name}_J"] = float(heat)
+        for name, heat in parts.items():
+            self.account[name] = self.account.get(name, 0.0) + heat
+        self.rows.append(row | {k: v for k, v in self._groups(problem).items()})
+
+    def _groups(self, problem: BioheatProblem) -> dict[str, float]:
+        """The account so far, walls summed by kind [J]."""
+        groups = {
+            name: self.account.get(name, 0.0)
+            for name in ("delivered_J", "stored_J", "perfusion_J", "boundary_J")
+        }
+        for kind, name in (("vessel", "vessels_J"), ("probe", "probe_cooling_J")):
+            groups[name] = sum(
+                self.account.get(f"{wall.name}_J", 0.0)
+                for wall in problem.walls
+                if wall.kind == kind
+            )
+        return groups
+
+    def last(self) -> dict[str, float]:
+        """The latest row."""
+        return self.rows[-1]
+
+    def history(self) -> dict[str, Floats]:
+        """Columns (k,) of all rows."""
+        names = self.rows[0] if self.rows else ("time_s", "potential_iterations", "voltage_V")
+        return {name: np.array([row[name] for row in self.rows]) for name in names}
+
+    def energy(self, problem: BioheatProblem) -> dict[str, float]:
+        """The heat account [J]: groups, each wall by name, and `balance_error` relative."""
+        groups = self._groups(problem)
+        walls = {f"{w.name}_J": self.account.get(f"{w.name}_J", 0.0) for w in problem.walls}
+        rest = groups["delivered_J"] - sum(v for k, v in groups.items() if k != "delivered_J")
+        size = max(abs(value) for value in groups.values())
+        return groups | walls | {"balance_error": abs(rest) / size if size > 0 else 0.0}
+
+
+@dataclass
+class Checkpoint:
+    """A file that holds the last valid state of a run.
+
+    Attributes:
+        path: the file (.npz).
+        key: what must agree for the file to be used: hash of problem, engine and settings.
+        interval: wall time between two writes [s].
+    """
+
+    path: Path
+    key: str
+    interval: float = INTERVAL
+    _written: float = field(default_factory=time.monotonic)
+
+    def save_if_due(self, content: Callable[[], Progressed]) -> None:
+        """Write if the last write is long enough ago."""
+        if time.monotonic() - self._written >= self.interval:
+            self.save(content())
+
+    def save(self, content: Progressed) -> None:
+        """Write atomically: a reader sees the old file or the new one.
+
+        Raises:
+            ResourceError: the disk is full or the place cannot be written.
+        """
+        state, record, now, step = content
+        arrays = {f.name: np.asarray(getattr(state, f.name)) for f in fields(state)}
+        text = json.dumps(
+            {"key": self.key, "now": now, "step": step, "rows": record.rows, "account": record.account}
+        )
+        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        try:
+            with partial.open("wb") as stream:
+                np.savez(stream, __record__=np.array(text), **arrays)
+            partial.replace(self.path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise ResourceError(
+                f"{self.path}: the checkpoint cannot be written ({error.strerror}); free disk space "
+                "or choose another output directory"
+            ) from error
+        self._written = time.monotonic()
+
+    def load(self, like: Any) -> Progressed | None:
+        """The content, if the file is there, whole, and of this very problem.
+
+        Args:
+            like: a state of the engine, for the types and places of its arrays.
+        """
+        try:
+            with np.load(self.path, allow_pickle=False) as stored:
+                text = json.loads(str(stored["__record__"]))
+                if text["key"] != self.key:
+                    return None
+                arrays = {f.name: stored[f.name] for f in fields(like)}
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
+            return None
+        record = Record(text["rows"], text["account"])
+        return replace(like, **arrays), record, float(text["now"]), float(text["step"])
+
+    def remove(self) -> None:
+        """Delete the file: the run is complete."""
+        self.path.unlink(missing_ok=True)
