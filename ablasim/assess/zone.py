@@ -1,0 +1,224 @@
+"""The lethal zone: every point whose peak temperature reached a level, cut through the tetrahedra.
+
+Volumes are exact for the P1 field. The zone is the filled shape: killed tissue, the cooled rim
+(see `rim`) and the part of each probe inside it. The probe is a hole of the mesh, so its volume
+comes from the divergence theorem on its wall, -∫ (x_perp / 2)·n dA with x_perp the distance vector
+from the probe's axis and n the normal out of the tissue: this field has divergence 1 and no flux
+through a cap perpendicular to the axis, so the cap where the probe leaves the zone is not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import ConvexHull, QhullError
+
+from ablasim.assess.rim import ProbeAxis, axis_of, fill_cooled_rim
+from ablasim.mesh_cut import (
+    CutSurface,
+    clip_corners,
+    level_set_corners,
+    tet_fraction_above,
+    triangle_normals,
+    weld,
+)
+from ablasim.mesh_tet import TetMesh
+
+__all__ = ["LethalZone", "ProbeAxis", "fill_cooled_rim", "lethal_zone"]
+
+Floats = NDArray[np.float64]
+
+TISSUE = "tissue"
+"""Name of the part of a zone's surface that lies between killed and living tissue."""
+
+
+@dataclass(frozen=True, eq=False)
+class LethalZone:
+    """The filled zone of one criterion.
+
+    Attributes:
+        level: lethal peak temperature [°C].
+        peak: peak temperature with the cooled rim lifted to the level (n,) [°C]; a node belongs to
+            the zone where this is >= `level`.
+        tissue_volume: tissue that itself reached the level [m3].
+        rim_volume: tissue of the cooled rim [m3].
+        probe_volume: volume of the probes inside the zone [m3].
+        volume: sum of the three [m3].
+        region_volume: tissue and rim by region name [m3].
+        long_axis: extent along the (mean) probe axis [m].
+        short_axis: smallest distance of two parallel planes along the axis that hold the zone [m].
+        wide_axis: largest extent perpendicular to the axis [m].
+        surface_area: closed surface: living tissue, vessel walls and outer boundary that the zone
+            reaches, and the probes' cross-sections where they leave it [m2].
+        sphericity: pi^(1/3) (6 volume)^(2/3) / surface_area, 1 for a ball [-].
+        vertices: of the surface, without the probes' cross-sections (v, 3) [m].
+        triangles: (t, 3), normals out of the zone.
+        triangle_part: index (t,) into `parts`.
+        parts: "tissue", "outer", "vessel.<name>": what lies on the other side.
+        reaches_outer: the zone touches the outer boundary: the simulated block is too small.
+    """
+
+    level: float
+    peak: Floats
+    tissue_volume: float = 0.0
+    rim_volume: float = 0.0
+    probe_volume: float = 0.0
+    region_volume: Mapping[str, float] = field(default_factory=dict)
+    long_axis: float = 0.0
+    short_axis: float = 0.0
+    wide_axis: float = 0.0
+    surface_area: float = 0.0
+    vertices: Floats = field(default_factory=lambda: np.empty((0, 3)))
+    triangles: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 3), dtype=np.int32))
+    triangle_part: NDArray[np.int16] = field(default_factory=lambda: np.empty(0, dtype=np.int16))
+    parts: tuple[str, ...] = (TISSUE,)
+    reaches_outer: bool = False
+
+    @property
+    def volume(self) -> float:
+        """Filled volume: tissue, cooled rim and probes [m3]."""
+        return self.tissue_volume + self.rim_volume + self.probe_volume
+
+    @property
+    def sphericity(self) -> float:
+        """1 for a ball, less for anything else; 0 for an empty zone [-]."""
+        if self.surface_area == 0.0:
+            return 0.0
+        return float(np.pi ** (1 / 3) * (6.0 * self.volume) ** (2 / 3) / self.surface_area)
+
+    @property
+    def is_empty(self) -> bool:
+        """No tissue reached the level."""
+        return len(self.triangles) == 0
+
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """Nodes that belong to the filled zone (n,)."""
+        return np.asarray(self.peak >= self.level)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know before using the numbers."""
+        if self.is_empty:
+            return (f"No tissue reached {self.level:g} °C: there is no lethal zone.",)
+        if self.reaches_outer:
+            return (
+                f"The {self.level:g} °C zone reaches the outer boundary: its size is a lower bound;"
+                " enlarge the simulated block.",
+            )
+        return ()
+
+    def facing(self, *parts: str) -> NDArray[np.int32]:
+        """Triangles whose other side is one of `parts`."""
+        wanted = [i for i, name in enumerate(self.parts) if name in parts]
+        return self.triangles[np.isin(self.triangle_part, wanted)]
+
+
+def lethal_zone(
+    mesh: TetMesh, peak: Floats, level: float, probes: Sequence[ProbeAxis] = ()
+) -> LethalZone:
+    """The filled zone of tissue whose peak temperature is at or above `level`.
+
+    Args:
+        mesh: the tissue; surfaces `probe.<i>.*` belong to `probes[i]`.
+        peak: highest temperature that each node reached (n,) [°C].
+        level: lethal temperature [°C].
+        probes: axis of each probe; without any, lengths are taken along z.
+    """
+    filled, rim_volume = fill_cooled_rim(mesh, peak, level, probes)
+    surface, part, parts = _surface(mesh, filled, level)
+    if not len(surface.triangles):
+        return LethalZone(level=level, peak=filled, region_volume=dict.fromkeys(mesh.regions, 0.0))
+    tissue = tet_fraction_above(peak[mesh.cells], level) @ mesh.cell_volumes()
+    killed = tet_fraction_above(filled[mesh.cells], level) * mesh.cell_volumes()
+    by_region = np.bincount(mesh.cell_region, killed, minlength=len(mesh.regions))
+    probe_volume, cap_area = _probe_share(mesh, filled, level, probes)
+    long_axis, short_axis, wide_axis = _extents(surface.vertices, _common_axis(probes))
+    area = np.linalg.norm(triangle_normals(surface.vertices, surface.triangles), axis=1).sum()
+    return LethalZone(
+        level=level,
+        peak=filled,
+        tissue_volume=float(tissue),
+        rim_volume=rim_volume,
+        probe_volume=probe_volume,
+        region_volume={n: float(v) for n, v in zip(mesh.regions, by_region, strict=True)},
+        long_axis=long_axis,
+        short_axis=short_axis,
+        wide_axis=wide_axis,
+        surface_area=float(area) + cap_area,
+        vertices=surface.vertices,
+        triangles=surface.triangles,
+        triangle_part=part,
+        parts=parts,
+        reaches_outer=bool((filled[mesh.surface_faces("outer")] >= level).any()),
+    )
+
+
+def _surface(
+    mesh: TetMesh, filled: Floats, level: float
+) -> tuple[CutSurface, NDArray[np.int16], tuple[str, ...]]:
+    """Level set in the tissue and the walls inside the zone, welded; the part of each triangle."""
+    parts = (TISSUE, *(name for name in mesh.surfaces if not name.startswith("probe.")))
+    corners = [level_set_corners(mesh.cells, filled, level)[0]]
+    part = [np.zeros(len(corners[0]), dtype=np.int16)]
+    for index, name in enumerate(parts[1:], start=1):
+        piece = clip_corners(mesh.surface_faces(name), filled, level)[0]
+        corners.append(piece)
+        part.append(np.full(len(piece), index, dtype=np.int16))
+    surface = weld(mesh.points, filled, level, np.concatenate(corners))
+    return surface, np.concatenate(part), parts
+
+
+def _probe_share(
+    mesh: TetMesh, filled: Floats, level: float, probes: Sequence[ProbeAxis]
+) -> tuple[float, float]:
+    """Volume of the probes inside the zone [m3] and area of their cross-sections at its edge [m2].
+
+    The area vectors of a closed surface add up to nothing, so the cross-section is what the wall
+    inside the zone lacks along the axis.
+    """
+    volume = cap_area = 0.0
+    for index, probe in enumerate(probes):
+        names = [name for name in mesh.surfaces if name.startswith(f"probe.{index}.")]
+        if not names:
+            continue
+        faces = np.concatenate([mesh.surface_faces(name) for name in names])
+        wall = weld(mesh.points, filled, level, clip_corners(faces, filled, level)[0])
+        normals = triangle_normals(wall.vertices, wall.triangles)
+        tip, direction = axis_of(probe)
+        centroids = wall.vertices[wall.triangles].mean(axis=1) - tip
+        across = centroids - (centroids @ direction)[:, None] * direction
+        volume -= 0.5 * float(np.einsum("ij,ij->", across, normals))
+        cap_area += abs(float(normals.sum(axis=0) @ direction))
+    return volume, cap_area
+
+
+def _common_axis(probes: Sequence[ProbeAxis]) -> Floats:
+    """Mean direction of the probes, z without any (3,)."""
+    if not probes:
+        return np.array([0.0, 0.0, 1.0])
+    directions = np.array([axis_of(probe)[1] for probe in probes])
+    signs = np.where(directions @ directions[0] < 0.0, -1.0, 1.0)
+    total = (signs[:, None] * directions).sum(axis=0)
+    return np.asarray(total / np.linalg.norm(total))
+
+
+def _extents(vertices: Floats, axis: Floats) -> tuple[float, float, float]:
+    """Extent along the axis, and smallest and largest caliper width across it [m]."""
+    along = vertices @ axis
+    basis = np.linalg.svd(axis[None, :])[2][1:]
+    flat = vertices @ basis.T
+    try:
+        hull = flat[ConvexHull(flat).vertices]
+    except QhullError:  # a zone that is flat to rounding
+        return float(np.ptp(along)), 0.0, float(np.linalg.norm(np.ptp(flat, axis=0)))
+    # The smallest width of a convex polygon is reached with one plane on one of its edges.
+    edges = np.roll(hull, -1, axis=0) - hull
+    normals = np.stack([-edges[:, 1], edges[:, 0]], axis=1)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    narrow = np.ptp(hull @ normals.T, axis=0).min()
+    wide = np.linalg.norm(hull[:, None] - hull[None], axis=2).max()
+    return float(np.ptp(along)), float(narrow), float(wide)

@@ -1,0 +1,108 @@
+"""A scenario and its mesh in words, for `ablasim check` and `ablasim mesh`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ablasim.anatomy import SMALLEST_MESHED_VESSEL
+from ablasim.frames import ML, MM
+
+if TYPE_CHECKING:
+    from ablasim.mesh import TetMesh
+    from ablasim.scenario import Scenario
+
+Row = tuple[str, str]
+
+
+def scenario_rows(scenario: Scenario) -> list[Row]:
+    """What a run of this scenario would simulate and judge, as rows (what, value)."""
+    rows = [("Scenario", scenario.name)]
+    if scenario.description:
+        rows.append(("", scenario.description))
+    rows += _anatomy_rows(scenario)
+    for number, probe in enumerate(scenario.probes):
+        place = f"tip {_point(probe.tip_mm)}, entry {_point(probe.entry_mm)} mm LPS"
+        rows.append((f"Probe {number}", f"{probe.model}, {place}"))
+    protocol = scenario.protocol.model_dump()
+    mode, duration = protocol.pop("mode"), protocol.pop("duration_s")
+    drive = ", ".join(f"{value:g} {key.rpartition('_')[2]}" for key, value in protocol.items())
+    rows.append(("Protocol", f"constant {mode} {drive} for {duration:g} s"))
+    judged = scenario.assessment
+    rows.append(("Assessment", f"{judged.criterion}, target margin {judged.target_margin_mm:g} mm"))
+    rows.append(("Resolution", scenario.numerics.resolution))
+    return rows
+
+
+def _anatomy_rows(scenario: Scenario) -> Iterator[Row]:
+    if scenario.labelmap is not None:
+        labels = scenario.labelmap.labels.model_dump(exclude_none=True)
+        yield "Label map", scenario.labelmap.file
+        yield "", ", ".join(f"{name} {label}" for name, label in labels.items())
+        yield "", f"region of interest {scenario.labelmap.roi_mm:g} mm"
+    elif scenario.mesh is not None:
+        yield "Mesh", scenario.mesh.file
+        for name, wall in scenario.mesh.vessels.items():
+            yield f"Vessel {name}", _flow(wall.kind, wall.diameter_mm, wall.velocity_cm_s)
+    elif scenario.anatomy is not None:
+        tumour = scenario.anatomy.tumour
+        yield "Liver", scenario.anatomy.liver.tissue
+        if tumour is None:
+            yield "Tumour", "none"
+        else:
+            size = (
+                f"{tumour.diameter_mm:g}"
+                if tumour.shape == "sphere"
+                else " x ".join(f"{value:g}" for value in tumour.diameters_mm)
+            )
+            place = f"at {_point(tumour.centre_mm)}"
+            yield "Tumour", f"{tumour.tissue}, {tumour.shape} of {size} mm {place}"
+        for vessel in scenario.anatomy.vessels:
+            flow = _flow(vessel.kind, vessel.diameter_mm, vessel.velocity_cm_s)
+            if vessel.diameter_mm * MM < SMALLEST_MESHED_VESSEL:
+                flow += ", too thin to mesh: counts as perfusion"
+            yield f"Vessel {vessel.name}", flow
+
+
+def _flow(kind: str, diameter_mm: float, velocity_cm_s: float) -> str:
+    return f"{kind}, {diameter_mm:g} mm, {velocity_cm_s:g} cm/s"
+
+
+def _point(point: Sequence[float]) -> str:
+    return f"({', '.join(f'{value:g}' for value in point)})"
+
+
+def mesh_numbers(mesh: TetMesh) -> dict[str, Any]:
+    """Size and quality of a mesh: counts, volumes of regions [ml], areas of surfaces [mm2]."""
+    volumes, areas = mesh.cell_volumes(), mesh.face_areas()
+    quality = mesh.quality()
+    return {
+        "points": len(mesh.points),
+        "cells": len(mesh.cells),
+        "min_quality": float(quality.min()),
+        "mean_quality": float(quality.mean()),
+        "h_min_mm": float(mesh.h_min()) / MM,
+        "region_ml": {
+            name: float(volumes[mesh.cell_region == index].sum()) / ML
+            for index, name in enumerate(mesh.regions)
+        },
+        "surface_mm2": {
+            name: float(areas[mesh.face_surface == index].sum()) / MM**2
+            for index, name in enumerate(mesh.surfaces)
+        },
+    }
+
+
+def mesh_rows(numbers: Mapping[str, Any]) -> list[Row]:
+    """`mesh_numbers` as rows (what, value)."""
+    rows = [
+        ("Points", f"{numbers['points']}"),
+        ("Tetrahedra", f"{numbers['cells']}"),
+        ("Worst quality", f"{numbers['min_quality']:.3f} (mean {numbers['mean_quality']:.3f})"),
+        ("Smallest height", f"{numbers['h_min_mm']:.3f} mm"),
+    ]
+    rows += [(f"Region {name}", f"{ml:.2f} ml") for name, ml in numbers["region_ml"].items()]
+    rows += [
+        (f"Surface {name}", f"{area:.1f} mm2") for name, area in numbers["surface_mm2"].items()
+    ]
+    return rows

@@ -1,0 +1,132 @@
+"""Directories that appear complete or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ablasim.errors import ResourceError, UsageError
+
+RESOURCE_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
+)
+
+
+@contextmanager
+def atomic_directory(final: Path | str, *, force: bool = False) -> Iterator[Path]:
+    """A temporary sibling of `final` that takes its name when the block ends without an error.
+
+    On any failure, an interruption included, the temporary directory is removed and an old `final`
+    stays as it was.
+
+    Args:
+        final: the directory to make.
+        force: replace `final` if it is the directory of an earlier run; nothing else is replaced.
+
+    Raises:
+        UsageError: `final` exists and may not be replaced.
+        ResourceError: no permission, or no space left.
+    """
+    final = Path(final)
+    check_free(final, force=force)
+    made: list[Path] = []
+    temporary: Path | None = None
+    try:
+        made = _make_parents(final.parent)
+        temporary = Path(
+            tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.", suffix=".part")
+        )
+        temporary.chmod(0o777 & ~_umask())
+        yield temporary
+        _take_place(temporary, final, force=force)
+    except BaseException as error:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        for parent in made:
+            _remove_if_empty(parent)
+        if isinstance(error, OSError) and error.errno in RESOURCE_ERRORS:
+            raise ResourceError(
+                f"{final}: cannot be written: {error.strerror or error};"
+                " free some space or choose another directory"
+            ) from error
+        raise
+
+
+def check_free(final: Path, *, force: bool = False) -> None:
+    """Refuse a target that exists, before any work is spent on its content.
+
+    Raises:
+        UsageError: see `atomic_directory`.
+    """
+    if not os.path.lexists(final):
+        return
+    if not force:
+        raise UsageError(
+            f"{final}: already exists; choose another directory, or replace it with --force"
+        )
+    if not is_run_directory(final):
+        raise UsageError(
+            f"{final}: exists and is not the directory of an ablasim run, so it is not replaced;"
+            " choose another directory"
+        )
+
+
+def is_run_directory(path: Path) -> bool:
+    """Whether a directory holds the summary of an ablasim run; a symbolic link does not count."""
+    if path.is_symlink() or not path.is_dir():
+        return False
+    try:
+        summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(summary, dict) and {"inputs_sha256", "versions", "notice"} <= summary.keys()
+
+
+def _take_place(temporary: Path, final: Path, *, force: bool) -> None:
+    check_free(final, force=force)
+    old = None
+    if final.exists():
+        old = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.", suffix=".old"))
+        # An empty directory gives way to a renamed one, so the old run keeps a name at any time.
+        os.replace(final, old)
+    try:
+        os.replace(temporary, final)
+    except BaseException:
+        if old is not None:
+            os.replace(old, final)
+        raise
+    if old is not None:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _make_parents(folder: Path) -> list[Path]:
+    """Make a folder and its parents; returns those that were missing, innermost first."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: is a file; a directory is needed there: choose another place")
+    for parent in reversed(missing):
+        parent.mkdir(exist_ok=True)
+    return missing
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return
+
+
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,254 @@
+"""The rows of the report's tables, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ablasim.report.palette import number_text, vessel_look
+from ablasim.report.saved import SavedRun
+from ablasim.report.words import MODALITY_NAMES, modality
+
+Row = tuple[str, ...]
+
+OHM = "\N{GREEK CAPITAL LETTER OMEGA}"
+
+ENERGY_ROWS = (
+    ("stored_J", "Stored in tissue (warming, evaporated water)"),
+    ("perfusion_J", "Carried away by capillary perfusion"),
+    ("vessels_J", "Carried away by vessels"),
+    ("probe_cooling_J", "Carried away by the probe's coolant"),
+    ("boundary_J", "Through the outer boundary"),
+)
+
+PERFUSION_TEXT = {
+    "peak_60C": "Capillary perfusion stops for good where tissue has reached 60 °C.",
+    "none": "Capillary perfusion never stops, not even in dead tissue: the zone comes out smaller.",
+}
+POTENTIAL_TEXT = {
+    "far_field": "far field (the impedance does not depend on the block's size)",
+    "ground": "grounded outer boundary",
+}
+TEMPERATURE_TEXT = {"body": "held at body temperature", "insulated": "insulated"}
+
+
+def zone_rows(run: SavedRun) -> list[tuple[str, bool, Row]]:
+    """For each criterion its name, whether the margin uses it, and its numbers."""
+    rows: list[tuple[str, bool, Row]] = []
+    for criterion, zone in run.group("zone").items():
+        if not isinstance(zone, Mapping):
+            continue
+        level = criterion.removeprefix("peak_").removesuffix("C")
+        rows.append(
+            (
+                f"reached {level} °C",
+                float(level) == run.zone_level,
+                (
+                    number_text(zone.get("volume_ml"), 1),
+                    number_text(zone.get("long_axis_mm"), 1),
+                    number_text(zone.get("short_axis_mm"), 1),
+                    number_text(zone.get("wide_axis_mm"), 1),
+                    number_text(zone.get("sphericity"), 2),
+                ),
+            )
+        )
+    return rows
+
+
+def energy_rows(run: SavedRun) -> list[tuple[Row, bool]]:
+    """Rows of name, joule and percent, and whether a row is a part of the one above."""
+    energy = run.group("energy")
+    delivered = energy.get("delivered_J")
+
+    def row(label: str, value: float | None) -> Row:
+        share = None if value is None or not delivered else value / delivered
+        return (
+            label,
+            number_text(value, 0),
+            "\N{EN DASH}" if share is None else f"{100 * share:.1f}",
+        )
+
+    rows = [(row("Delivered to the tissue", delivered), False)]
+    for key, label in ENERGY_ROWS:
+        if key in energy:
+            rows.append((row(label, energy[key]), False))
+        if key == "vessels_J":
+            parts = energy.get("vessels") or {}
+            rows += [
+                (row(str(name).replace("_", " "), value), True) for name, value in parts.items()
+            ]
+    return rows
+
+
+def generator_rows(run: SavedRun) -> list[Row]:
+    """Power, electrical end values and extreme temperatures, those that exist."""
+    generator, thermal = run.group("generator"), run.group("thermal")
+    rows: list[Row] = [
+        ("Mean power", number_text(generator.get("mean_power_W"), 1, "W")),
+        ("Final voltage (RMS)", number_text(generator.get("final_voltage_V"), 1, "V")),
+        ("Final current (RMS)", number_text(generator.get("final_current_A"), 2, "A")),
+        ("Final impedance", number_text(generator.get("final_impedance_ohm"), 1, OHM)),
+        ("Hottest tissue", number_text(thermal.get("peak_C"), 1, "°C")),
+        ("Coldest peak in the tumour", number_text(thermal.get("tumour_coldest_peak_C"), 1, "°C")),
+        ("Dried tissue (reached 100 °C)", number_text(thermal.get("dried_ml"), 2, "ml")),
+    ]
+    return [row for row in rows if row[1] != "\N{EN DASH}"]
+
+
+def tissue_tables(run: SavedRun) -> list[tuple[str, list[Row]]]:
+    """For each region its quantities: name with unit, value, source."""
+    tables: list[tuple[str, list[Row]]] = []
+    names = run.group("mesh").get("region_tissues") or {}
+    for region, quantities in run.group("tissues").items():
+        title = (
+            f"{region}: {str(names[region]).replace('_', ' ')}" if region in names else str(region)
+        )
+        rows: list[Row] = [
+            (*_quantity(str(key)), f"{float(entry['value']):.4g}", str(entry.get("source") or ""))
+            for key, entry in quantities.items()
+        ]
+        tables.append((title, rows))
+    return tables
+
+
+UNITS = {
+    "kg_m3": "kg/m³",
+    "J_kgK": "J/kg/K",
+    "J_m3K": "J/m³/K",
+    "W_mK": "W/m/K",
+    "W_mK2": "W/m/K²",
+    "S_m": "S/m",
+    "W_m3K": "W/m³/K",
+    "per_K": "1/K",
+}
+
+
+def _quantity(key: str) -> tuple[str, str]:
+    """``density_kg_m3`` -> ("density", "kg/m³")."""
+    for suffix in sorted(UNITS, key=len, reverse=True):
+        if key.endswith(f"_{suffix}"):
+            return key.removesuffix(f"_{suffix}").replace("_", " "), UNITS[suffix]
+    return key.replace("_", " "), ""
+
+
+def probe_rows(run: SavedRun) -> list[Row]:
+    """Model, modality, tip, entry, active length and diameter of every probe."""
+    rows: list[Row] = []
+    for probe in run.probes:
+        kind = str(probe.get("modality", ""))
+        rows.append(
+            (
+                str(probe.get("model", "")).replace("_", " "),
+                MODALITY_NAMES.get(kind, kind),
+                _triple(probe.get("tip_mm")),
+                _triple(probe.get("entry_mm")),
+                number_text(probe.get("active_length_mm"), 1),
+                number_text(probe.get("diameter_mm"), 2),
+            )
+        )
+    return rows
+
+
+def _triple(values: Any) -> str:
+    return "" if values is None else ", ".join(number_text(float(value), 1) for value in values)
+
+
+def vessel_rows(run: SavedRun) -> list[Row]:
+    """Name, kind, diameter, velocity and wall coefficient of every meshed vessel."""
+    return [
+        (
+            surface.label,
+            vessel_look(surface.kind).label,
+            number_text(surface.details.get("diameter_mm"), 1),
+            number_text(surface.details.get("velocity_cm_s"), 1),
+            number_text(surface.details.get("h_W_m2K"), 0),
+        )
+        for surface in run.surfaces
+        if surface.is_vessel
+    ]
+
+
+def coolant_rows(run: SavedRun) -> list[Row]:
+    """Part of the probe, heat transfer coefficient and temperature of its coolant."""
+    return [
+        (
+            surface.label.replace(".", " "),
+            number_text(surface.details.get("h_W_m2K"), 0),
+            number_text(surface.details.get("coolant_C"), 1),
+        )
+        for surface in run.surfaces
+        if surface.is_probe and surface.details.get("h_W_m2K")
+    ]
+
+
+def choices(run: SavedRun) -> list[str]:
+    """The modelling choices that decide the answer, as sentences; the perfusion's is always
+    there."""
+    scenario = run.group("scenario")
+    physics: Mapping[str, Any] = scenario.get("physics") or {}
+    boundary: Mapping[str, Any] = scenario.get("boundary") or {}
+    choice = str(physics.get("perfusion_shutdown", "peak_60C"))
+    blood = number_text(physics.get("blood_temperature_C"), 1, "°C")
+    sentences = [
+        PERFUSION_TEXT.get(choice, f"Perfusion shut-down: {choice}."),
+        f"Lethal criterion of the margin: tissue that reached {run.zone_level:.0f} °C at any time, "
+        "with the cooled rim that it encloses and the probe inside. The other zones are the "
+        "bracket to compare with.",
+        "Margin: signed distance from the tumour's surface to tissue below the criterion, positive "
+        "inside the zone.",
+        "Heat: Pennes equation in enthalpy form; water evaporates between "
+        f"{_range_text(physics.get('vaporisation_band_C'))} °C.",
+        f"Vessels: heat transfer at the wall to blood at {blood}; vessels below 3 mm count as "
+        "perfusion.",
+    ]
+    if modality(run) == "rf":
+        drop = number_text(physics.get("sigma_drop_K"), 0, "K")
+        potential = POTENTIAL_TEXT.get(str(boundary.get("potential")), "far field")
+        sentences.append(
+            f"Electric potential: quasi-static, {potential}; the conductivity falls over {drop} "
+            "above the evaporation band."
+        )
+    else:
+        sentences.append("Microwave heat: parametric distribution, scaled to the absorbed power.")
+    outer = TEMPERATURE_TEXT.get(str(boundary.get("temperature")), "held at body temperature")
+    sentences.append(f"Outer boundary of the block: {outer}.")
+    return sentences
+
+
+def _range_text(band: Any) -> str:
+    return "99 and 100" if not band else " and ".join(f"{float(value):g}" for value in band)
+
+
+NUMERICS_NAMES = {
+    "points": "mesh points",
+    "cells": "tetrahedra",
+    "min_quality": "worst cell quality (1 is regular)",
+    "h_min_mm": "smallest cell height [mm]",
+    "resolution": "resolution",
+    "steps": "time steps",
+    "rejected": "rejected steps",
+    "potential_solves": "potential solves",
+    "potential_iterations": "iterations of the potential",
+    "dtype": "number type",
+    "engine": "engine",
+    "device": "device",
+}
+
+
+def numerics_rows(run: SavedRun) -> list[Row]:
+    """Size and quality of the mesh, counts of the solver, wall times."""
+    found = {**run.group("mesh"), **run.group("numerics")}
+    rows: list[Row] = [
+        (NUMERICS_NAMES.get(key, key.replace("_", " ")), _plain(value))
+        for key, value in found.items()
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+    ]
+    return rows + [
+        (f"wall time, {key} [s]", _plain(value)) for key, value in run.group("timing_s").items()
+    ]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return str(value)

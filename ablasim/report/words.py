@@ -1,0 +1,209 @@
+"""The sentences of preview and report: protocol, verdict, place of the thinnest margin, heat-sink
+flag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyvista as pv
+
+from ablasim.report.palette import (
+    MARGIN_CLASSES,
+    margin_class,
+    margin_round,
+    margin_text,
+    number_text,
+    vessel_look,
+)
+from ablasim.report.saved import SavedRun
+
+HEAT_SINK_DIAMETER_MM = 3.0
+HEAT_SINK_DISTANCE_MM = 5.0
+"""The usual clinical definition: a vessel of at least 3 mm in contact with, or within 5 mm of, the
+tumour."""
+
+MODALITY_NAMES = {"rf": "radiofrequency", "mw": "microwave"}
+MODE_NAMES = {
+    "power": ("constant power", "power_W", "W"),
+    "voltage": ("constant voltage", "voltage_V", "V"),
+    "current": ("constant current", "current_A", "A"),
+}
+
+
+def modality(run: SavedRun) -> str:
+    """``rf`` or ``mw``, of the first probe."""
+    return str(run.probes[0].get("modality", "rf")) if run.probes else "rf"
+
+
+def protocol_line(run: SavedRun) -> str:
+    """The treatment on one line: modality, drive, duration, probe."""
+    protocol: Mapping[str, Any] = (run.summary.get("scenario") or {}).get("protocol") or {}
+    parts = [MODALITY_NAMES.get(modality(run), modality(run)).capitalize()]
+    name, key, unit = MODE_NAMES.get(
+        str(protocol.get("mode")), (str(protocol.get("mode", "")), "", "")
+    )
+    if protocol.get(key) is not None:
+        parts.append(f"{protocol[key]:g} {unit} {name}")
+    if protocol.get("duration_s") is not None:
+        parts.append(f"{float(protocol['duration_s']) / 60.0:g} min")
+    models = dict.fromkeys(str(probe.get("model", "probe")) for probe in run.probes)
+    return ", ".join([*parts, *(model.replace("_", " ") for model in models)])
+
+
+def vessel_diameter(run: SavedRun, value: Any) -> float | None:
+    """A vessel's diameter [mm] as drawn in the scenario; None in a label map, where it is only a
+    typical one for the wall's coefficient and not that of the place."""
+    if value is None or run.group("scenario").get("labelmap"):
+        return None
+    return float(value)
+
+
+@dataclass(frozen=True)
+class VesselDistance:
+    """A vessel and how near it comes to the tumour [mm]; the diameter is None where nobody gave
+    one."""
+
+    label: str
+    kind: str
+    diameter: float | None
+    distance: float
+
+    @property
+    def is_heat_sink(self) -> bool:
+        """Whether the clinical definition of a heat sink holds; a vessel that is meshed is at least
+        3 mm wide."""
+        wide = self.diameter is None or self.diameter >= HEAT_SINK_DIAMETER_MM
+        return wide and self.distance <= HEAT_SINK_DISTANCE_MM
+
+    @property
+    def text(self) -> str:
+        """Name, kind and diameter."""
+        kind = vessel_look(self.kind).label
+        size = (
+            ""
+            if self.diameter is None
+            else f", \N{LATIN CAPITAL LETTER O WITH STROKE} {self.diameter:.1f} mm"
+        )
+        return f"{kind}{size}" if self.label == kind else f"{self.label} ({kind}{size})"
+
+
+def vessel_distances(run: SavedRun) -> tuple[VesselDistance, ...]:
+    """Shortest distance from the tumour's surface to each vessel's wall, nearest first; empty
+    without a tumour."""
+    if run.margin is None:
+        return ()
+    found = []
+    for index, surface in enumerate(run.surfaces):
+        if not surface.is_vessel:
+            continue
+        wall = run.surface_mesh(index)
+        if wall.n_cells == 0:
+            continue
+        probe = pv.PolyData(np.asarray(run.margin.points)).compute_implicit_distance(wall)
+        nearest = float(np.min(np.abs(probe.point_data["implicit_distance"])))
+        diameter = vessel_diameter(run, surface.details.get("diameter_mm"))
+        found.append(VesselDistance(surface.label, surface.kind, diameter, nearest))
+    return tuple(sorted(found, key=lambda vessel: vessel.distance))
+
+
+def thinnest_place(run: SavedRun) -> str:
+    """Where the thinnest point lies on the tumour, in the words of a radiologist; empty without
+    one."""
+    point = run.thinnest_point
+    if point is None:
+        return ""
+    offset = point - run.centre()
+    length = float(np.linalg.norm(offset))
+    if length < 0.5:
+        return "at the tumour's centre"
+    words = (("left", "right"), ("posterior", "anterior"), ("superior", "inferior"))
+    order = np.argsort(-np.abs(offset))
+    parts = [
+        words[axis][0 if offset[axis] > 0 else 1]
+        for axis in order
+        if abs(offset[axis]) > 0.35 * length
+    ]
+    return f"on the {'-'.join(parts)} side of the tumour"
+
+
+def nearest_vessel_text(run: SavedRun) -> str:
+    """The vessel nearest to the thinnest point, with its diameter and the distance to its wall."""
+    margin = run.group("margin")
+    name = margin.get("nearest_vessel")
+    if not name:
+        return ""
+    surface = next((s for s in run.surfaces if s.is_vessel and s.name == f"vessel.{name}"), None)
+    kind = str(margin.get("nearest_vessel_kind") or (surface.kind if surface else ""))
+    diameter = margin.get("nearest_vessel_diameter_mm")
+    if diameter is None and surface is not None:
+        diameter = surface.details.get("diameter_mm")
+    diameter = vessel_diameter(run, diameter)
+    text = VesselDistance(str(name).replace("_", " "), kind, diameter, 0.0).text
+    distance = margin.get("nearest_vessel_distance_mm")
+    if distance is None:
+        return text
+    return f"{text}, its wall {number_text(float(distance), 1, 'mm')} from there"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer in front: one sentence, one explanation, and the colour class that belongs to
+    it."""
+
+    headline: str
+    detail: str
+    colour: str
+
+
+def verdict(run: SavedRun) -> Verdict:
+    """Is the whole tumour inside the lethal zone, and by how much?"""
+    margin = run.group("margin")
+    level = f"{run.zone_level:.0f} °C"
+    if run.margin is None:
+        return Verdict(
+            f"This scenario has no tumour; only the {level} zone is described.", "", "#5A6370"
+        )
+    minimal = margin.get("minimal_mm")
+    if run.zone is None or minimal is None:
+        return Verdict(
+            f"No: no tissue reached {level}, there is no lethal zone.", "", MARGIN_CLASSES[0].colour
+        )
+    colour = margin_class(float(minimal)).colour
+    if minimal < 0.0:
+        outside = percent_text(1.0 - float(margin.get("tumour_covered_fraction") or 0.0))
+        return Verdict(
+            f"No: part of the tumour lies outside the {level} zone.",
+            f"In this simulation {outside} of its volume lies outside, and its surface sticks out "
+            f"by up to {margin_text(-margin_round(float(minimal)))}.",
+            colour,
+        )
+    assessment = (run.summary.get("scenario") or {}).get("assessment") or {}
+    target = float(assessment.get("target_margin_mm", 5.0))
+    shown = margin_text(float(minimal))
+    if minimal < target:
+        return Verdict(
+            f"Inside, but with too thin a margin: the {level} zone covers the whole tumour.",
+            f"The minimal margin, {shown}, is below the target of {target:g} mm.",
+            colour,
+        )
+    return Verdict(
+        f"Yes: the whole tumour lies inside the {level} zone.",
+        f"The minimal margin, {shown}, reaches the target of {target:g} mm.",
+        colour,
+    )
+
+
+def percent_text(fraction: float | None) -> str:
+    """A share in percent: one decimal below 10 %, and never a rounded 0 or 100 that is not
+    exact."""
+    if fraction is None or not np.isfinite(fraction):
+        return "\N{EN DASH}"
+    value = round(100.0 * float(fraction), 6)  # 1e-16 is round-off, not a share
+    if 0.0 < value < 0.1:
+        return "< 0.1 %"
+    if 99.9 < value < 100.0:
+        return "> 99.9 %"
+    return f"{value:.1f} %" if value < 10.0 or value > 99.0 else f"{value:.0f} %"

@@ -1,0 +1,231 @@
+"""run(scenario): anatomy, mesh, problem, solution, assessment, files; in this order and nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ablasim.anatomy import Anatomy, build_anatomy
+from ablasim.assess import TumourMargin, lethal_zone, tumour_margin
+from ablasim.errors import ConvergenceError
+from ablasim.frames import MM
+from ablasim.mesh import TetMesh, cached_mesh, read_mesh
+from ablasim.physics.binding import build_problem, region_tissues
+from ablasim.physics.problem import BioheatProblem
+from ablasim.progress import Progress, ProgressCallback
+from ablasim.report.record import RunRecord
+from ablasim.scenario import Scenario
+from ablasim.solve import Solution, Status, StepControl, solve
+
+LEVELS = {"peak_60C": 60.0, "peak_54C": 54.0, "peak_50C": 50.0}
+"""Criteria by peak temperature [°C]: 60 °C kills at once; 54 and 50 °C bracket it."""
+
+STEP_TOLERANCE = {"preview": 0.2, "standard": 0.05, "fine": 0.02}
+"""Error of one time step [K]; at 0.05 the zone's volume is within 0.02 % of a tenfold finer one."""
+
+LONGEST_STEP = 15.0
+"""Longest time step [s], so that history and perfusion shut-down are resolved."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """What a run leaves.
+
+    Attributes:
+        summary: the content of summary.json.
+        directory: where the files are; None if none were asked for.
+        record: scenario, mesh, solution, zones and margin as objects.
+    """
+
+    summary: dict[str, Any]
+    directory: Path | None
+    record: RunRecord
+
+    @property
+    def solution(self) -> Solution:
+        """Fields and history."""
+        return self.record.solution
+
+    @property
+    def margin(self) -> TumourMargin | None:
+        """Margin of the tumour; None without one."""
+        return self.record.margin
+
+
+@dataclass
+class _Stopwatch:
+    """Wall time by stage [s], and the progress callback told of each stage."""
+
+    progress: ProgressCallback | None
+    begun: float = field(default_factory=time.perf_counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage; its end is reported, its inside reports for itself."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+        if self.progress is not None:
+            self.progress(Progress(name, 1.0))
+
+    def total(self) -> dict[str, float]:
+        """The stages and the total so far [s]."""
+        return self.seconds | {"total": time.perf_counter() - self.begun}
+
+
+def run(
+    scenario: Scenario,
+    *,
+    out: Path | str | None = None,
+    engine: str = "jax",
+    device: str = "auto",
+    dtype: str = "float64",
+    progress: ProgressCallback | None = None,
+    resume: bool = True,
+    force: bool = False,
+) -> RunResult:
+    """Simulate a scenario and assess it.
+
+    Args:
+        scenario: what to simulate.
+        out: directory for the results; written when complete. None: nothing is written.
+        engine: name of the engine.
+        device: "auto", "cpu" or "gpu".
+        dtype: "float64" or "float32".
+        progress: told of every stage and step.
+        resume: continue from the checkpoint of an interrupted run of the same scenario.
+        force: replace the results of an earlier run in `out`.
+
+    Raises:
+        UsageError: `out` exists and may not be replaced.
+        InputFileError: a file of the scenario cannot be used.
+        ConvergenceError: the solver gave up; what it reached is in `out`.
+        ResourceError: no memory, disk or device.
+        Interrupted: on Ctrl-C, after a checkpoint was written beside `out`.
+    """
+    from ablasim.report.files import check_free
+
+    watch = _Stopwatch(progress)
+    place = None if out is None else Path(out)
+    if place is not None:
+        check_free(place, force=force)
+    with watch.stage("mesh"):
+        anatomy = build_anatomy(scenario)
+        mesh = _mesh(scenario, anatomy, progress)
+        problem = build_problem(scenario, anatomy, mesh)
+    with watch.stage("solve"):
+        solution = solve(
+            problem,
+            engine=engine,
+            device=device,
+            dtype=dtype,
+            control=step_control(scenario),
+            checkpoint=None if place is None else checkpoint_path(place),
+            resume=resume,
+            progress=progress,
+        )
+    watch.seconds["compile"] = solution.statistics["start_seconds"]
+    watch.seconds["solve"] -= solution.statistics["start_seconds"]
+    with watch.stage("assess"):
+        record = _assess(scenario, anatomy, problem, solution, engine, dtype)
+    result = _finish(replace(record, timing=watch.total()), place, watch, force)
+    if solution.status is not Status.DONE:
+        kept = "" if place is None else f". The last valid state is in {place}"
+        raise ConvergenceError(f"at {solution.times[-1]:.1f} s {solution.status.value}{kept}")
+    return result
+
+
+def step_control(scenario: Scenario) -> StepControl:
+    """Tolerance and longest step that a scenario asks for, or those of its resolution."""
+    numerics = scenario.numerics
+    return StepControl(
+        tolerance=numerics.time_tolerance_K or STEP_TOLERANCE[numerics.resolution],
+        longest=numerics.max_step_s or LONGEST_STEP,
+    )
+
+
+def checkpoint_path(out: Path) -> Path:
+    """The file beside a result directory that keeps an unfinished run."""
+    return out.with_name(f"{out.name}.checkpoint.npz")
+
+
+def _mesh(scenario: Scenario, anatomy: Anatomy, progress: ProgressCallback | None) -> TetMesh:
+    """The scenario's own mesh, or one of its anatomy."""
+    own = scenario.mesh
+    if own is None:
+        return cached_mesh(anatomy, scenario.numerics.resolution, progress=progress)
+    groups = own.regions.model_dump(exclude_none=True)
+    return read_mesh(own.file, unit=own.unit, regions=groups, surfaces=own.surfaces)
+
+
+def _assess(
+    scenario: Scenario,
+    anatomy: Anatomy,
+    problem: BioheatProblem,
+    solution: Solution,
+    engine: str,
+    dtype: str,
+) -> RunRecord:
+    """Zones of all criteria, the margin in the chosen one, and the parts they came from."""
+    mesh = problem.mesh
+    zones = {
+        name: lethal_zone(mesh, solution.peak, level, anatomy.probes)
+        for name, level in LEVELS.items()
+    }
+    return RunRecord(
+        scenario=scenario,
+        mesh=mesh,
+        solution=solution,
+        zones=zones,
+        margin=tumour_margin(mesh, zones[scenario.assessment.criterion], anatomy.vessels),
+        tissues=region_tissues(scenario, anatomy, mesh),
+        probes=anatomy.probes,
+        vessels=anatomy.vessels,
+        walls=problem.walls,
+        engine=engine,
+        device=solution.device,
+        dtype=dtype,
+    )
+
+
+def _finish(
+    record: RunRecord, place: Path | None, watch: _Stopwatch, force: bool
+) -> RunResult:
+    """Write everything, or only build the summary."""
+    from ablasim.report.summary import build_summary
+
+    if place is None:
+        return RunResult(build_summary(record), None, record)
+
+    from ablasim.labelmap import label_grid, read_labels
+    from ablasim.report.files import atomic_directory, write_run, write_summary
+    from ablasim.report.html import write_report
+    from ablasim.report.preview import LabelOutlines, write_preview
+    from ablasim.report.raster import Grid
+
+    outlines = None
+    with watch.stage("output"), atomic_directory(place, force=force) as folder:
+        section = record.scenario.labelmap
+        if section is not None:
+            record = replace(record, grid=Grid(*label_grid(section.file)))
+            image = read_labels(section.file)
+            names = section.labels.model_dump(exclude_none=True)
+            outlines = LabelOutlines(
+                image.labels, np.diag([1 / MM, 1 / MM, 1 / MM, 1.0]) @ image.affine, {v: k for k, v in names.items()}
+            )
+        write_run(folder, record)
+        warnings = write_preview(folder, labels=outlines)
+        watch.seconds["output"] = time.perf_counter() - watch.begun - sum(watch.seconds.values())
+        record = replace(
+            record, timing=watch.total(), warnings=(*record.warnings, *warnings)
+        )
+        summary = write_summary(folder, record)
+        write_report(folder)
+    return RunResult(summary, place, record)

@@ -1,0 +1,1 @@
+"""Pictures of a run to turn and look at."""

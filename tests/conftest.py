@@ -1,0 +1,45 @@
+"""Settings for all tests, in the environment, so that JAX is only loaded where it is used."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+LIVER = REPOSITORY.parent / "shared" / "data" / "liver_002.nii.gz"
+
+# Most silent errors of JAX: single precision, a promotion or a broadcast that nobody wanted.
+os.environ.setdefault("JAX_ENABLE_X64", "1")
+os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
+os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
+# The tests share their meshes and compiled kernels, and leave those of the user alone.
+os.environ.setdefault("ABLASIM_CACHE_DIR", str(REPOSITORY / ".cache" / "ablasim"))
+# Pictures are drawn without a display.
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("PYVISTA_OFF_SCREEN", "true")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Root of the source tree."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def liver() -> Path:
+    """The real liver's label map; skips where the file is absent."""
+    if not LIVER.is_file():
+        pytest.skip("the real liver label map is not here")
+    return LIVER
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is marked `gpu` where there is none; only then is JAX asked."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import jax
+
+    if jax.default_backend() != "gpu":
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="no GPU that JAX can use"))

@@ -1,0 +1,420 @@
+"""The command line: exit codes, one clear message, no traceback, clean stdout."""
+
+import errno
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ablasim import cli
+from ablasim.cli_output import exit_code_of, floor_percent, print_result, result_rows
+from ablasim.cli_progress import PlainProgress, describe, format_seconds, seconds_left
+from ablasim.errors import (
+    AblasimError,
+    ConvergenceError,
+    InputFileError,
+    Interrupted,
+    Problem,
+    ResourceError,
+    ScenarioError,
+    UsageError,
+)
+from ablasim.progress import Progress
+
+SCENARIO = """\
+name: near_a_vessel
+anatomy:
+  tumour: {shape: sphere, centre_mm: [0, 0, 0], diameter_mm: 24, tissue: colorectal_metastasis}
+  vessels:
+    - {name: branch, kind: portal_vein, path_mm: [[16, 0, -60], [16, 0, 60]], diameter_mm: 6}
+probes:
+  - {model: cooled_needle_17g_30mm, tip_mm: [0, 0, -15], entry_mm: [0, 0, 90]}
+protocol: {mode: power, power_W: 30, duration_s: 720}
+"""
+
+SUMMARY: dict[str, Any] = {
+    "zone": {
+        "criterion": "peak_60C",
+        "peak_50C": {"volume_ml": 40.0},
+        "peak_60C": {"volume_ml": 18.44, "long_axis_mm": 38.12, "short_axis_mm": 29.96},
+    },
+    "margin": {
+        "minimal_mm": -1.24,
+        "thinnest_point_mm": [11.9, 0.04, 1.6],
+        "nearest_vessel": "portal_branch",
+        "nearest_vessel_distance_mm": 3.1,
+        "tumour_covered_fraction": 0.99991,
+        "fraction_below_0": 0.08,
+    },
+    "generator": {"mean_power_W": 30.0, "final_impedance_ohm": 71.4},
+    "energy": {"balance_error": 2.4e-9},
+    "timing_s": {"total": 84.2},
+    "warnings": ["The zone reaches the outer boundary."],
+}
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Path:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(SCENARIO, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def fake_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """Stands in for ablasim.run: does what `behaviour` says and keeps what it was called with."""
+    state: dict[str, Any] = {"behaviour": lambda: SUMMARY}
+
+    def run(scenario: Any, **options: Any) -> Any:
+        state["scenario"], state["options"] = scenario, options
+        if options["progress"]:
+            options["progress"](Progress("solve", 0.5, "", 360.0, 720.0, 98.44, 12.31))
+        return SimpleNamespace(summary=state["behaviour"](), directory=options["out"])
+
+    module = ModuleType("ablasim.run")
+    module.run = run  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ablasim.run", module)
+    yield state
+
+
+def raising(error: BaseException) -> Any:
+    def behaviour() -> Any:
+        raise error
+
+    return behaviour
+
+
+def test_help_is_fast_and_names_the_commands() -> None:
+    command = [sys.executable, "-m", "ablasim.cli", "--help"]
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.5
+    for name in ("check", "mesh", "run", "view", "info", "doctor"):
+        assert re.search(rf"^  {name} ", done.stdout, re.MULTILINE)
+    assert "not a medical device" in done.stdout
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert re.fullmatch(r"ablasim \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nonsense"],
+        ["run"],
+        ["run", "x.yaml"],
+        ["run", "x.yaml", "-o", "d", "--device", "tpu"],
+        ["info"],
+        ["info", "furniture"],
+        ["info", "tissues", "--schema"],
+        ["check", "x.yaml", "--set", "no_equals_sign"],
+        ["doctor", "--only", "nonsense"],
+    ],
+)
+def test_a_wrong_command_line_is_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.strip()
+    assert "Traceback" not in printed.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (AblasimError("x"), 1),
+        (ScenarioError([Problem("a", 1, "x")]), 2),
+        (UsageError("x"), 2),
+        (InputFileError("x"), 3),
+        (ConvergenceError("x"), 4),
+        (ResourceError("x"), 5),
+        (MemoryError(), 5),
+        (OSError(errno.ENOSPC, "No space left on device"), 5),
+        (OSError(errno.EIO, "I/O error"), 1),
+        (RuntimeError("RESOURCE_EXHAUSTED: out of memory"), 5),
+        (Interrupted("x"), 130),
+        (KeyboardInterrupt(), 130),
+        (ZeroDivisionError("x"), 1),
+    ],
+)
+def test_every_error_has_its_exit_code(error: BaseException, code: int) -> None:
+    assert exit_code_of(error) == code
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (InputFileError("liver.nii.gz: truncated"), 3, "liver.nii.gz: truncated"),
+        (ConvergenceError("kept in out/x.partial"), 4, "kept in out/x.partial"),
+        (MemoryError(), 5, "not enough memory"),
+        (Interrupted("continue from out/x.checkpoint"), 130, "continue from out/x.checkpoint"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (ZeroDivisionError("by zero"), 1, "--debug"),
+    ],
+)
+def test_a_failing_run(
+    error: BaseException,
+    code: int,
+    said: str,
+    scenario: Path,
+    fake_run: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fake_run["behaviour"] = raising(error)
+    assert cli.main(["run", str(scenario), "-o", str(scenario.parent / "out"), "-q"]) == code
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert said in printed.err
+    assert "Traceback" not in printed.err
+
+
+def test_debug_shows_the_traceback(
+    scenario: Path, fake_run: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_run["behaviour"] = raising(ZeroDivisionError("by zero"))
+    assert cli.main(["run", str(scenario), "-o", "out", "-q", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_run_passes_everything_on(scenario: Path, fake_run: dict[str, Any]) -> None:
+    words = ["run", str(scenario), "-o", "out", "-q", "--device", "cpu", "--force", "--no-resume"]
+    words += ["--set", "protocol.power_W=41.5", "--set", "probes[0].tip_mm=[0, 0, -10]"]
+    assert cli.main([*words, "--resolution", "preview"]) == 0
+    loaded, options = fake_run["scenario"], fake_run["options"]
+    assert loaded.protocol.power_W == 41.5
+    assert loaded.probes[0].tip_mm == (0, 0, -10)
+    assert loaded.numerics.resolution == "preview"
+    assert options == {
+        "out": Path("out"),
+        "device": "cpu",
+        "progress": None,
+        "resume": False,
+        "force": True,
+    }
+
+
+def test_run_prints_json_alone_on_stdout(
+    scenario: Path, fake_run: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", str(scenario), "-o", "out", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == SUMMARY
+    assert "360 of 720 s  peak 98.4 °C  lethal 12.3 ml" in printed.err
+    assert "not a medical device" in printed.err
+
+
+def test_a_faulty_scenario_names_every_field(
+    scenario: Path, fake_run: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario.write_text(
+        SCENARIO.replace("power_W: 30", "power_W: -30").replace("diameter_mm: 6", "diametre_mm: 6"),
+        encoding="utf-8",
+    )
+    for command in (["check"], ["run", "-o", str(scenario.parent / "out")]):
+        assert cli.main([command[0], str(scenario), *command[1:]]) == 2
+        message = capsys.readouterr().err
+        assert "power_W" in message and "diametre_mm" in message
+        assert f"{scenario}:8" in message  # the line of the protocol
+        assert "Traceback" not in message
+    assert "options" not in fake_run
+    assert sorted(path.name for path in scenario.parent.iterdir()) == ["scenario.yaml"]
+
+
+def test_check_says_what_a_run_would_do(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", str(scenario)]) == 0
+    printed = capsys.readouterr().out
+    for text in ("colorectal_metastasis, sphere of 24 mm", "branch", "portal_vein, 6 mm"):
+        assert text in printed
+    assert "constant power 30 W for 720 s" in printed
+    assert "not a medical device" in printed
+    assert "too thin" not in printed
+    thin = "anatomy.vessels[0].diameter_mm=2.9"
+    assert cli.main(["check", str(scenario), "--set", thin]) == 0
+    assert "too thin to mesh: counts as perfusion" in capsys.readouterr().out
+
+
+def test_check_prints_json(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", str(scenario), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["scenario"]["protocol"]["power_W"] == 30
+    assert cli.main(["check", str(scenario), "--json", "--set", "protocol.power_W=-1"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert found["ok"] is False
+    assert [problem["path"] for problem in found["problems"]] == ["protocol.power_W"]
+
+
+def test_a_missing_scenario_is_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", str(tmp_path / "absent.yaml")]) == 3
+    assert "absent.yaml" in capsys.readouterr().err
+
+
+def test_check_loads_nothing_heavy(scenario: Path) -> None:
+    code = (
+        "import sys; from ablasim import cli; code = cli.main(['check', sys.argv[1], '-q']); "
+        "heavy = ('jax', 'dolfinx', 'vtkmodules', 'pyvista', 'SimpleITK', 'mmgpy', 'matplotlib'); "
+        "print(code, [name for name in heavy if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, str(scenario)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "0 []\n"
+
+
+@pytest.mark.parametrize("kind", ["tissues", "probes", "vessels"])
+def test_info_gives_a_source_for_every_number(
+    kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["info", kind, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) > 4
+    assert all(row["source"].strip() and row["unit"] for row in rows)
+    assert cli.main(["info", kind]) == 0
+    assert rows[0]["name"] in capsys.readouterr().out
+
+
+def test_info_schema_is_a_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info", "--schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert {"name", "probes", "protocol"} <= set(schema["properties"])
+
+
+def test_doctor_tries_what_it_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["doctor", "--json"]
+    for name in ("python", "packages", "jax", "mmgpy", "cache", "disk"):
+        words += ["--only", name]
+    assert cli.main(words) == 0
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+    assert list(checks) == ["python", "packages", "jax", "mmgpy", "cache", "disk"]
+    assert all(check["ok"] for check in checks.values())
+    assert "cpu" in checks["jax"]["detail"] or "gpu" in checks["jax"]["detail"]
+
+
+def test_doctor_fails_with_a_remedy_where_the_cache_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ABLASIM_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    assert cli.main(["doctor", "--only", "cache"]) == 5
+    printed = capsys.readouterr().out
+    assert "MISSING" in printed and "ABLASIM_CACHE_DIR" in printed
+
+
+def test_a_crashing_trial_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ablasim import doctor
+
+    # VTK without OpenGL libraries dies of a segmentation fault.
+    monkeypatch.setattr(doctor, "RENDER", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    (check,) = doctor.examine(["rendering"])
+    assert not check.ok and not check.required
+    assert "signal 11" in check.detail and check.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("40", 40),
+        ("1e-3", 1e-3),
+        (".5", 0.5),
+        ("[1, 2.5]", [1, 2.5]),
+        ("true", True),
+        ("null", None),
+        ("preview", "preview"),
+        ("NaN", "NaN"),
+        ("-inf", "-inf"),
+        ("Infinity", "Infinity"),
+    ],
+)
+def test_values_of_set(text: str, value: Any) -> None:
+    parsed = cli.parse_value(text)
+    assert parsed == value
+    assert type(parsed) is type(value)
+
+
+def test_the_table_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "report.html").touch()
+    print_result(SUMMARY, tmp_path)
+    printed = capsys.readouterr().out
+    for text in (
+        "Lethal zone (reached 60 °C)  18.4 ml, 38.1 x 30.0 mm",
+        "-1.2 mm (the zone does not cover the tumour)",
+        "portal_branch, 3.1 mm away",
+        "99.9 % of its volume",
+        "30.0 W on average, 71 ohm at the end",
+        "1 min 24 s",
+        "Note: The zone reaches the outer boundary.",
+        "report.html",
+        "preview.png was not drawn",
+        "not a medical device",
+    ):
+        assert text in printed
+    assert "fields.vtu" not in printed
+
+
+def test_the_table_of_a_run_without_a_tumour() -> None:
+    rows = dict(result_rows({"zone": SUMMARY["zone"], "margin": None}))
+    assert list(rows) == ["Lethal zone (reached 60 °C)"]
+
+
+def test_an_incomplete_cover_never_reads_100_percent() -> None:
+    assert floor_percent(0.99999) == "99.9 %"
+    assert floor_percent(1.0) == "100.0 %"
+
+
+def test_plain_progress_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    show = PlainProgress(interval=3600.0)
+    for fraction in (0.0, 0.3, 0.6, 1.0):
+        show(Progress("solve", fraction, time_s=720 * fraction, duration_s=720.0))
+    show(Progress("assess", 0.0, "surface of the zone"))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        ["solve", "0%"],
+        ["solve", "100%"],
+        ["assess", "0%"],
+    ]
+    assert lines[2].endswith("surface of the zone")
+
+
+def test_bars_show_numbers_and_brackets_as_they_are() -> None:
+    from rich.console import Console
+
+    from ablasim.cli_progress import BarProgress, _rich_display
+
+    display = _rich_display()
+    screen = io.StringIO()
+    display.live.console = Console(file=screen, force_terminal=True, width=120)
+    with display:
+        BarProgress(display)(Progress("solve", 0.5, "[bold] probes[0]", 360, 720, 98.44, 12.31))
+    for text in ("solve", "360 of 720 s  peak 98.4 °C  lethal 12.3 ml", "[bold] probes[0]"):
+        assert text in screen.getvalue()
+
+
+def test_times_for_people() -> None:
+    assert format_seconds(45.4) == "45 s"
+    assert format_seconds(200.0) == "3 min 20 s"
+    assert seconds_left(0.25, 10.0) == pytest.approx(30.0)
+    assert seconds_left(0.0, 10.0) is None
+    assert describe(Progress("mesh", 0.1)) == ""
+
+
+def test_a_closed_pipe_is_no_traceback() -> None:
+    command = [sys.executable, "-m", "ablasim.cli", "info", "--schema"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as broken:
+        done = subprocess.run(
+            command, stdout=broken, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
