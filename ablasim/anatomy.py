@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from ablasim.scenario import Scenario
 
 SMALLEST_MESHED_VESSEL = 3.0 * MM  # thinner ones lose their flow to heat: they count as perfusion
+COLD = 20.0 * MM  # tissue farther from the hot part stays cool: thicker vessels may go there too
+THINNEST_GROWTH = 0.2  # of the thinnest meshed vessel, per metre beyond COLD
+THINNEST_FAR = 6.0 * MM
 FAR = 1.0  # [m]; a shaft runs this far past its tip, out of every block
 
 
@@ -170,6 +173,22 @@ class Anatomy:
             [(vessel.name, vessel.sdf) for vessel in self.vessels],
             [(probe.solids, probe.hot, part_limits(probe.data)) for probe in self.probes],
         )
+
+
+def thinnest_vessel(heat: FloatArray) -> FloatArray:
+    """Diameter from which a vessel of a label map is meshed, (n,) [m].
+
+    Args:
+        heat: (n,) distance from the hot part of the nearest probe [m].
+    """
+    grown = SMALLEST_MESHED_VESSEL + THINNEST_GROWTH * np.maximum(heat - COLD, 0.0)
+    return np.minimum(grown, THINNEST_FAR)
+
+
+def heat_distance(probes: tuple[ProbeShape, ...], x: FloatArray) -> FloatArray:
+    """Distance of points (n, 3) [m] from the hot part of the nearest probe, (n,) [m]."""
+    nearest: FloatArray = np.min([probe.hot(x) for probe in probes], axis=0)
+    return np.maximum(nearest, 0.0)
 
 
 def part_limits(data: ProbeData) -> tuple[float, float, float]:
@@ -398,6 +417,8 @@ __all__ = [
     "block_solid",
     "bounding_box",
     "build_anatomy",
+    "heat_distance",
     "part_limits",
     "place_probe",
+    "thinnest_vessel",
 ]

@@ -164,7 +164,8 @@ def mesh(
     """Mesh the anatomy of a scenario (or read its own mesh) and print the quality."""
     from ablasim.anatomy import build_anatomy
     from ablasim.cli_scenario import mesh_numbers, mesh_rows
-    from ablasim.mesh import cached_mesh, read_mesh, write_mesh
+    from ablasim.mesh import cached_mesh, write_mesh
+    from ablasim.own_mesh import read_own_mesh
     from ablasim.scenario import load_scenario
 
     set_up_logging(verbose=verbose)
@@ -173,9 +174,7 @@ def mesh(
         if loaded.mesh is None:
             made = cached_mesh(build_anatomy(loaded), loaded.numerics.resolution, progress=progress)
         else:
-            own = loaded.mesh
-            groups = own.regions.model_dump(exclude_none=True)
-            made = read_mesh(own.file, unit=own.unit, regions=groups, surfaces=own.surfaces)
+            made = read_own_mesh(loaded)
     write_mesh(made, output)
     numbers = mesh_numbers(made)
     if as_json:

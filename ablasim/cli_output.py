@@ -125,7 +125,8 @@ def result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             size += f", {zone['long_axis_mm']:.1f} x {zone['short_axis_mm']:.1f} mm"
             size += " (along x across the probe)"
         rows.append((f"Lethal zone (reached {level} °C)", size))
-    rows += _margin_rows(_group(summary, "margin"))
+    assessment = _group(_group(summary, "scenario"), "assessment")
+    rows += _margin_rows(_group(summary, "margin"), assessment.get("target_margin_mm"))
     thermal, generator = _group(summary, "thermal"), _group(summary, "generator")
     if thermal.get("peak_C") is not None:
         rows.append(("Highest temperature", f"{thermal['peak_C']:.1f} °C"))
@@ -141,12 +142,14 @@ def result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def _margin_rows(margin: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _margin_rows(margin: Mapping[str, Any], target: float | None) -> Iterator[tuple[str, str]]:
     minimal = margin.get("minimal_mm")
     if minimal is not None:
         text = f"{minimal:.1f} mm"
         if minimal < 0:
             text += " (the zone does not cover the tumour)"
+        elif target is not None:
+            text += f" (target {target:g} mm)"
         yield "Minimal ablative margin", text
     if margin.get("thinnest_point_mm") is not None:
         point = ", ".join(f"{value:.1f}" for value in margin["thinnest_point_mm"])
@@ -159,7 +162,9 @@ def _margin_rows(margin: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if margin.get("tumour_covered_fraction") is not None:
         yield "Tumour covered", f"{floor_percent(margin['tumour_covered_fraction'])} of its volume"
     classes = [
-        f"{margin[key]:.0%} {name}" for key, name in MARGIN_CLASSES if margin.get(key) is not None
+        f"{percent(margin[key])} {name}"
+        for key, name in MARGIN_CLASSES
+        if margin.get(key) is not None
     ]
     if classes:
         yield "Margin over the surface", ", ".join(classes)
@@ -172,6 +177,15 @@ def _generator(generator: Mapping[str, Any]) -> str:
     if generator.get("final_impedance_ohm") is not None:
         parts.append(f"{generator['final_impedance_ohm']:.0f} ohm at the end")
     return ", ".join(parts)
+
+
+def percent(fraction: float) -> str:
+    """A fraction in percent; a small part never reads 0 %, an incomplete whole never 100 %."""
+    if 0.0 < fraction < 0.01:
+        return "<1 %"
+    if 0.99 < fraction < 1.0:
+        return ">99 %"
+    return f"{100.0 * fraction:.0f} %"
 
 
 def floor_percent(fraction: float) -> str:

@@ -42,16 +42,17 @@ class PlainProgress:
         self.interval = interval
         self._stage = ""
         self._started = self._printed = -math.inf
+        self._ended = False
 
     def __call__(self, event: Progress) -> None:
         now = time.monotonic()
-        begins = event.stage != self._stage
+        begins, ends = event.stage != self._stage, event.fraction >= 1.0
         if begins:
-            self._stage, self._started = event.stage, now
-        if not begins and event.fraction < 1.0 and now - self._printed < self.interval:
+            self._stage, self._started, self._ended = event.stage, now, False
+        elif self._ended or (not ends and now - self._printed < self.interval):
             return
-        self._printed = now
-        parts = [f"{event.stage:<8}{event.fraction:6.0%}", describe(event)]
+        self._printed, self._ended = now, ends
+        parts = [f"{event.stage:<8}{100.0 * event.fraction:4.0f} %", describe(event)]
         left = seconds_left(event.fraction, now - self._started)
         if left is not None:
             parts.append(f"about {format_seconds(left)} left")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,6 @@ from ablasim.frames import MM
 from ablasim.shapes import FloatArray, GridSdf
 
 BAND = 6.0 * MM  # distances are kept up to this far from the surface
-THINNEST_RADIUS = 1.5 * MM  # vessels thinner than 3 mm are not meshed
 SMALLEST_VESSEL = 100.0 * MM**3  # an island below this volume is noise
 CAPSULE_RADIUS = 3.0 * MM  # vessels that leave the liver do not drag its surface along
 
@@ -105,19 +105,32 @@ def _level_of_volume(values: FloatArray, wanted: float, spacing: float) -> float
     return 0.5 * (low + high)
 
 
-def open_tubes(distance: FloatArray, volume: Volume) -> FloatArray | None:
-    """Parts of a vessel at least 3 mm thick; None where nothing is.
+def open_tubes(
+    distance: FloatArray, volume: Volume, thinnest: Callable[[FloatArray], FloatArray]
+) -> FloatArray | None:
+    """Parts of a vessel that are thick enough to be meshed; None where nothing is.
 
-    What lies in no inscribed ball of that size goes; so do islands.
+    What lies in no inscribed ball of the wanted size goes; so do islands.
+
+    Args:
+        distance: on the isotropic grid [m].
+        volume: the grids.
+        thinnest: smallest radius to keep at points (n, 3), (n,) [m].
     """
     spacing = volume.spacing
     # The deepest sample of a tube is up to half a diagonal of the grid off its axis.
-    core = distance < -(THINNEST_RADIUS - 0.4 * spacing)
+    core = np.zeros(distance.shape, dtype=np.bool_)
+    inside = np.argwhere(distance < 0.0)
+    if not len(inside):
+        return None
+    radius = thinnest(volume.origin + spacing * inside)
+    place = tuple(inside.T)
+    core[place] = distance[place] < 0.4 * spacing - radius
     if not core.any():
         return None
     to_core, nearest = ndimage.distance_transform_edt(~core, sampling=spacing, return_indices=True)
-    radius = -distance[tuple(nearest)]
-    opened = np.maximum(distance, to_core - radius - 0.8 * spacing)
+    depth = -distance[tuple(nearest)]
+    opened = np.maximum(distance, to_core - depth - 0.8 * spacing)
     parts, count = ndimage.label(opened < 0.0)
     sizes = ndimage.sum_labels(np.ones(parts.shape), parts, np.arange(count + 1)) * spacing**3
     small = sizes < SMALLEST_VESSEL

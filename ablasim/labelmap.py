@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ablasim.anatomy import heat_distance, thinnest_vessel
 from ablasim.errors import InputFileError, Problem, ResourceError, ScenarioError
 from ablasim.frames import MM, grid_affine
 from ablasim.label_shapes import Volume, closed_liver, open_tubes, smooth_distance, to_sdf
@@ -98,7 +99,10 @@ def region_of_interest(section: LabelMap, probes: tuple[ProbeShape, ...]) -> Reg
     vessels: dict[str, Sdf] = {}
     for kind in VESSEL_KINDS:
         if kind in masks and masks[kind].any():
-            opened = open_tubes(smooth_distance(volume, masks[kind], 0.5 * MM), volume)
+            distance = smooth_distance(volume, masks[kind], 0.5 * MM)
+            opened = open_tubes(
+                distance, volume, lambda x: 0.5 * thinnest_vessel(heat_distance(probes, x))
+            )
             if opened is not None:
                 vessels[kind] = to_sdf(opened, volume)
     _check_clearance(probes, vessels, centre, half)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ablasim.anatomy import Anatomy
+from ablasim.anatomy import Anatomy, thinnest_vessel
 from ablasim.errors import UsageError
 from ablasim.frames import MM
-from ablasim.shapes import FloatArray, Tube
+from ablasim.shapes import FloatArray, GridSdf, Tube
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Sizes:
         electrode_growth: per metre of distance from it [-].
         plateau: where the growth turns slow [m].
         plateau_growth: from there to ``reach`` [-].
+        near: distance from the hot part up to which walls are finest [m].
         reach: distance from the hot part up to which the zone can come [m].
         outer_growth: beyond it, and from every wall [-].
         wall: on a vessel of 6 mm near the hot part [m].
@@ -45,6 +46,7 @@ class Sizes:
     capsule: float
     largest: float
     turn: float
+    near: float = 12.0 * MM
     reach: float = 22.0 * MM
 
 
@@ -95,10 +97,13 @@ class SizeField:
         slow = s.plateau + s.plateau_growth * np.minimum(heat, s.reach)
         size = np.minimum(size, slow + s.outer_growth * np.maximum(heat - s.reach, 0.0))
         # Farther from the heat a wall is seen through more tissue: it may be coarser.
-        remote = s.plateau_growth * np.maximum(heat - 8.0 * MM, 0.0)
+        remote = 0.8 * s.outer_growth * np.maximum(heat - s.near, 0.0)
         for vessel in self.anatomy.vessels:
             scale = np.clip(vessel.diameter / (6.0 * MM), 0.6, 1.5)
-            wall = np.minimum(s.wall * scale + remote, 0.25 * vessel.diameter)
+            thinnest: float | FloatArray = vessel.diameter
+            if isinstance(vessel.sdf, GridSdf):
+                thinnest = thinnest_vessel(heat)
+            wall = np.minimum(s.wall * scale + remote, 0.35 * thinnest)
             size = np.minimum(size, wall + s.outer_growth * np.abs(vessel.sdf(x)))
         if self.anatomy.tumour is not None:
             size = np.minimum(

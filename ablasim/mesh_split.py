@@ -94,6 +94,7 @@ def unique_edges(cells: IntArray) -> tuple[IntArray, NDArray[np.int64]]:
 
 def bisect(
     work: Work,
+    chosen: NDArray[np.bool_],
     cell_edges: NDArray[np.int64],
     flagged: NDArray[np.int64],
     new_points: FloatArray,
@@ -103,8 +104,9 @@ def bisect(
     """Bisect every flagged edge, the later ones in ``flagged`` first.
 
     Args:
-        work: the mesh, changed in place.
-        cell_edges: (m, 6) index of each cell's edges.
+        work: the mesh; points are appended, cells replaced in place.
+        chosen: (m,) mask of the cells that may have flagged edges; no other cell has one.
+        cell_edges: (k, 6) index of the chosen cells' edges.
         flagged: (k,) indices of the edges to bisect, in ascending priority.
         new_points: (k, 3) where [m].
         new_on: (k,) the surfaces they lie on.
@@ -113,8 +115,8 @@ def bisect(
     rank = np.full(n_edges, -1, dtype=np.int64)
     rank[flagged] = np.arange(len(flagged))
     first_new = len(work.points)
-    cells, ranks = work.cells, rank[cell_edges]
-    done = []
+    cells, ranks = work.cells[chosen], rank[cell_edges]
+    done = [work.cells[~chosen]]
     while True:
         edge = np.argmax(ranks, axis=1)
         top = ranks[np.arange(len(ranks)), edge]
@@ -140,16 +142,24 @@ def bisect(
 
 def refine(work: Work, size: Callable[[FloatArray], FloatArray], *, factor: float) -> None:
     """Bisect edges, the longest first, until none is longer than factor x size at its middle."""
+    settled = []  # a cell without a long edge has none that a neighbour could split
     while True:
         edges, cell_edges = unique_edges(work.cells)
         a, b = work.points[edges[:, 0]], work.points[edges[:, 1]]
         length = np.linalg.norm(a - b, axis=1)
-        flagged = np.flatnonzero(length > factor * size(0.5 * (a + b)))
-        if not len(flagged):
+        long = length > factor * size(0.5 * (a + b))
+        active = long[cell_edges].any(axis=1)
+        settled.append(work.cells[~active])
+        if not active.any():
+            work.cells = np.concatenate(settled)
             return
+        work.cells, cell_edges = work.cells[active], cell_edges[active]
+        flagged = np.flatnonzero(long)
         flagged = flagged[np.argsort(length[flagged], kind="stable")]
         nowhere = np.zeros(len(flagged), dtype=np.int64)
-        bisect(work, cell_edges, flagged, (0.5 * (a + b))[flagged], nowhere, len(edges))
+        everything = np.ones(len(work.cells), dtype=np.bool_)
+        middle = (0.5 * (a + b))[flagged]
+        bisect(work, everything, cell_edges, flagged, middle, nowhere, len(edges))
 
 
 def split_along(work: Work, sdf: Sdf, *, within: Sdf | None = None) -> None:
@@ -168,20 +178,29 @@ def split_along(work: Work, sdf: Sdf, *, within: Sdf | None = None) -> None:
     allowed = np.ones(len(phi), dtype=np.bool_)
     if within is not None:
         allowed = within(work.points) < TOLERANCE
-    edges, _ = unique_edges(work.cells)
+    edges, _ = unique_edges(work.cells[_crossed(work, phi)])
     edges = edges[allowed[edges].all(axis=1)]
     _snap(work, sdf, phi, edges)
     phi[np.abs(phi) < TOLERANCE] = 0.0
     work.on[(phi == 0.0) & allowed] |= bit
-    edges, cell_edges = unique_edges(work.cells)
+    chosen = _crossed(work, phi)
+    edges, cell_edges = unique_edges(work.cells[chosen])
     a, b = edges[:, 0], edges[:, 1]
     flagged = np.flatnonzero((phi[a] * phi[b] < 0.0) & allowed[a] & allowed[b])
     a, b = a[flagged], b[flagged]
     cut = _root_on_edge(sdf, work.points[a], work.points[b])
     # The chord between two points of a curved wall runs off it: back onto the line of both walls.
     on = (work.on[a] & work.on[b]) | bit
-    cut = _onto_line(work, cut, on)
-    bisect(work, cell_edges, flagged, cut, on, len(edges))
+    first = len(work.points)
+    bisect(work, chosen, cell_edges, flagged, _onto_line(work, cut, on), on, len(edges))
+    _take_back(work, np.arange(first, len(work.points)), cut)
+
+
+def _crossed(work: Work, phi: FloatArray) -> NDArray[np.bool_]:
+    """Cells with corners on both sides, (m,)."""
+    positive, negative = phi > 0.0, phi < 0.0
+    crossed: NDArray[np.bool_] = positive[work.cells].any(axis=1) & negative[work.cells].any(axis=1)
+    return crossed
 
 
 def _surface_number(work: Work, sdf: Sdf) -> int:
@@ -192,6 +211,23 @@ def _surface_number(work: Work, sdf: Sdf) -> int:
         )
     work.surfaces.append(sdf)
     return len(work.surfaces) - 1
+
+
+def _take_back(work: Work, moved: NDArray[np.int64], original: FloatArray) -> None:
+    """Put points (k,) back to (k, 3) [m] where their move has spoiled a cell."""
+    safe = work.points.copy()
+    safe[moved] = original
+    is_moved = np.zeros(len(safe), dtype=np.bool_)
+    is_moved[moved] = (work.points[moved] != original).any(axis=1)
+    touched = work.cells[is_moved[work.cells].any(axis=1)]
+    accepted = 0.3 * tet_quality(safe, touched)
+    while len(touched):
+        bad = touched[tet_quality(work.points, touched) < accepted]
+        back = np.unique(bad[is_moved[bad]])
+        if not len(back):
+            break
+        work.points[back] = safe[back]
+        is_moved[back] = False
 
 
 def _onto_line(work: Work, points: FloatArray, on: NDArray[np.int64]) -> FloatArray:

@@ -18,6 +18,10 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 from ablasim.anatomy import Anatomy, bounding_box
 from ablasim.errors import AblasimError
 from ablasim.frames import MM
+from ablasim.mesh_collapse import collapse
+from ablasim.mesh_improve import POOR, improve
+from ablasim.mesh_interrupt import run_interruptibly
+from ablasim.mesh_repair import sound_cells
 from ablasim.mesh_sizes import SizeField, sizes_of
 from ablasim.mesh_split import Work, cells_inside, lattice, refine, split_along, unique_edges
 from ablasim.mesh_tet import (
@@ -25,7 +29,6 @@ from ablasim.mesh_tet import (
     IntArray,
     TetMesh,
     boundary_faces,
-    connected_parts,
     face_keys,
     interface_faces,
     tet_volumes,
@@ -77,13 +80,15 @@ def mesh_anatomy(
     report("cutting along the surfaces", 0.1)
     _cut(anatomy, work)
     region = _regions(anatomy, work)
-    work, region = _largest_component(work, region)
+    sound = sound_cells(work.cells)
+    region = region[sound]
+    work.drop(~sound)
     walls = walls_of(anatomy, size.sizes.electrode)
     faces, refs = _tag_faces(anatomy, work, region, walls)
     report("adapting", 0.2)
     points, cells, region, faces, refs = _adapt(work, region, faces, refs, walls, size)
     report("placing points on the surfaces", 0.9)
-    points = _place(points, cells, faces, refs, walls)
+    points, cells, region, faces = _place(points, cells, region, faces, refs, walls, size)
     mesh = _finish(anatomy, points, cells, region, faces, refs, walls)
     report("meshed", 1.0)
     return mesh
@@ -106,7 +111,10 @@ def _background(anatomy: Anatomy, size: SizeField) -> Work:
     outside = anatomy.block.sdf(work.points[work.cells].mean(axis=1)) > edge
     work.drop(outside)
     refine(work, size, factor=LATTICE_FACTOR)
-    work.drop((anatomy.block.sdf(work.points) > 0.0)[work.cells].all(axis=1))
+    corner = work.points[work.cells]
+    middle = corner.mean(axis=1)
+    radius = np.linalg.norm(corner - middle[:, None], axis=2).max(axis=1)
+    work.drop(anatomy.block.sdf(middle) > radius)
     return work
 
 
@@ -141,21 +149,6 @@ def _regions(anatomy: Anatomy, work: Work) -> NDArray[np.int16]:
     return region
 
 
-def _largest_component(work: Work, region: NDArray[np.int16]) -> tuple[Work, NDArray[np.int16]]:
-    """Cells that hang together by faces; islands between a wall and the block's edge go."""
-    keep = largest_component(work.cells)
-    work.cells = work.cells[keep]
-    work.compress()
-    return work, region[keep]
-
-
-def largest_component(cells: IntArray) -> NDArray[np.bool_]:
-    """Mask of the cells in the largest part that is connected by faces, (m,)."""
-    parts = connected_parts(cells)
-    mask: NDArray[np.bool_] = parts == np.argmax(np.bincount(parts))
-    return mask
-
-
 def walls_of(anatomy: Anatomy, electrode: float) -> list[Wall]:
     """Every smooth piece of every surface; its number plus one times 4 is its MMG reference."""
     walls = []
@@ -166,14 +159,16 @@ def walls_of(anatomy: Anatomy, electrode: float) -> list[Wall]:
             walls += [Wall(clip, f"probe.{i}", 0.2 * electrode) for clip in solid.clips]
     for vessel in anatomy.vessels:
         radius = getattr(vessel.sdf, "radius", 0.0)
-        walls.append(Wall(vessel.sdf, f"vessel.{vessel.name}", 0.4 * electrode, radius))
+        # The roughness of a label map is no shape worth refining for.
+        hausdorff = 0.4 * electrode if radius > 0.0 else max(0.8 * electrode, 0.2 * MM)
+        walls.append(Wall(vessel.sdf, f"vessel.{vessel.name}", hausdorff, radius))
     for part in (anatomy.block.base, *anatomy.block.clips):
         walls.append(Wall(part, "outer", 0.5 * MM))
     if anatomy.tumour is not None:
         radius = 0.5 * getattr(anatomy.tumour, "radius", 0.0)  # curved both ways
         walls.append(Wall(anatomy.tumour, "", 0.5 * electrode, radius))
     if anatomy.liver is not None:
-        walls.append(Wall(anatomy.liver, "", 1.0 * electrode))
+        walls.append(Wall(anatomy.liver, "", max(2.0 * electrode, 0.5 * MM)))
     return walls
 
 
@@ -200,7 +195,7 @@ def _tag_faces(
             np.isin(refs // 4 - 1, [k for k, w in enumerate(walls) if w.surface == f"probe.{i}"])
         )
         parts = probe.surface_parts(middle[mine])
-        refs[mine] += [PARTS.index(part) for part in parts]
+        refs[mine] += np.array([PARTS.index(part) for part in parts], dtype=np.int64)
     return faces, refs
 
 
@@ -270,7 +265,7 @@ def _adapt(
     )
     try:
         # Sharp edges are named above: detection by angle would also pick up the lattice's steps.
-        mmg.remesh(hgrad=1.3, hausd=0.3 * MM, angle=0, verbose=-1)
+        run_interruptibly(lambda: mmg.remesh(hgrad=1.3, hausd=0.3 * MM, angle=0, verbose=-1))
     except RuntimeError as error:
         raise AblasimError(
             f"meshing: MMG failed ({error}); try another numerics.resolution, or move the probe a"
@@ -299,38 +294,92 @@ def _edges_between_walls(faces: IntArray, refs: NDArray[np.int64]) -> IntArray:
     return np.stack([sharp >> 32, sharp & 0xFFFFFFFF], axis=1).astype(np.int32)
 
 
+class Contact:
+    """Which walls each point lies on, and how to get back onto them."""
+
+    def __init__(
+        self, points: FloatArray, faces: IntArray, refs: NDArray[np.int64], walls: list[Wall]
+    ) -> None:
+        corner = points[faces]
+        edge = np.linalg.norm(corner - corner[:, [1, 2, 0]], axis=2).mean(axis=1)
+        self.walls = walls
+        self.on = np.zeros((len(walls), len(points)), dtype=np.bool_)
+        self.level = np.zeros((len(walls), len(points)))
+        for number, wall in enumerate(walls):
+            mine = refs // 4 - 1 == number
+            members, where = np.unique(faces[mine], return_inverse=True)
+            self.on[number, members] = True
+            if wall.radius > 0.0 and len(members):
+                count = np.bincount(where.reshape(-1))
+                mean_edge = np.bincount(where.reshape(-1), np.repeat(edge[mine], 3)) / count
+                # A chord of a circle lies e^2 / 12 r inside it on average, a flat triangle's
+                # area is less than the wall's: half-way outward balances both errors.
+                self.level[number, members] = mean_edge**2 / (24.0 * wall.radius)
+        # Corners stay, and the line between two parts of a wall must not be smeared.
+        self.part_line = _on_part_line(len(points), faces, refs)
+        self.movable = (self.on.sum(axis=0) <= 2) & ~self.part_line
+
+    def kind(self) -> NDArray[np.int64]:
+        """Bits of the walls and part lines each point lies on, (n,)."""
+        bits = self.part_line.astype(np.int64)
+        for number, on in enumerate(self.on):
+            bits |= on.astype(np.int64) << (number + 1)
+        return bits
+
+    def onto_walls(self, which: NDArray[np.int64], x: FloatArray) -> FloatArray:
+        """Positions (k, 3) [m] of the points ``which`` (k,) moved onto all their walls."""
+        x = x.copy()
+        several = bool((self.on[:, which].sum(axis=0) > 1).any())
+        for turn in range(4 if several else 1):
+            for number, wall in enumerate(self.walls):
+                mine = np.flatnonzero(self.on[number, which])
+                if turn:
+                    mine = mine[self.on[:, which[mine]].sum(axis=0) > 1]
+                if len(mine):
+                    level = self.level[number, which[mine]]
+                    x[mine] = project(wall.sdf, x[mine], level=level)
+        return x
+
+
+def _on_part_line(n: int, faces: IntArray, refs: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Points where two parts of one wall meet, (n,)."""
+    keys = np.unique(faces.reshape(-1).astype(np.int64) * (1 << 20) + np.repeat(refs, 3))
+    point, ref = keys >> 20, keys & ((1 << 20) - 1)
+    same = (point[1:] == point[:-1]) & (ref[1:] // 4 == ref[:-1] // 4)
+    line = np.zeros(n, dtype=np.bool_)
+    line[point[1:][same]] = True
+    return line
+
+
 def _place(
     points: FloatArray,
     cells: IntArray,
+    region: NDArray[np.int16],
     faces: IntArray,
     refs: NDArray[np.int64],
     walls: list[Wall],
-) -> FloatArray:
-    """Put the points of every wall back onto it, half a chord's height outside round ones."""
+    size: SizeField,
+) -> tuple[FloatArray, IntArray, NDArray[np.int16], IntArray]:
+    """Put the points of every wall back onto it, then improve or remove the poorest cells."""
+    contact = Contact(points, faces, refs, walls)
+    members = np.flatnonzero(contact.on.any(axis=0))
     placed = points.copy()
-    corner = points[faces]
-    edge = np.linalg.norm(corner - corner[:, [1, 2, 0]], axis=2).mean(axis=1)
-    on = []
-    for number, wall in enumerate(walls):
-        mine = refs // 4 - 1 == number
-        members, where = np.unique(faces[mine], return_inverse=True)
-        if not len(members):
-            continue
-        count = np.bincount(where.reshape(-1))
-        mean_edge = np.bincount(where.reshape(-1), np.repeat(edge[mine], 3)) / count
-        level = mean_edge**2 / (24.0 * wall.radius) if wall.radius > 0.0 else 0.0 * mean_edge
-        on.append((wall, members, level))
-    for _ in range(3):  # points on two walls converge onto their line
-        for wall, members, level in on:
-            placed[members] = project(wall.sdf, placed[members], level=level)
+    placed[members] = contact.onto_walls(members, points[members])
     limit = 0.05 * np.abs(tet_volumes(points, cells))
     while True:
         bad = tet_volumes(placed, cells) < limit
         back = np.unique(cells[bad])
         back = back[(placed[back] != points[back]).any(axis=1)]
         if not len(back):
-            return placed
+            break
         placed[back] = points[back]
+    # The smallest heights bound the explicit step: near the electrode more is asked for.
+    wanted = np.maximum(size(placed[cells].mean(axis=1)), 2.0 * size.sizes.electrode)
+    placed = improve(placed, cells, wanted, contact.movable, contact.onto_walls)
+    stay, cells, target = collapse(placed, cells, wanted, contact.kind(), POOR)
+    cells, region, wanted = cells[stay], region[stay], wanted[stay]
+    placed = improve(placed, cells, wanted, contact.movable, contact.onto_walls)
+    return placed, cells, region, target[faces].astype(np.int32)
 
 
 def _finish(
@@ -343,8 +392,6 @@ def _finish(
     walls: list[Wall],
 ) -> TetMesh:
     """Number points and cells for locality, name the boundary."""
-    keep = largest_component(cells)
-    cells, region = cells[keep], region[keep]
     edges, _ = unique_edges(cells)
     n = len(points)
     graph = coo_array(

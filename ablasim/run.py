@@ -1,4 +1,4 @@
-"""run(scenario): anatomy, mesh, problem, solution, assessment, files; in this order and nothing else."""
+"""run(scenario): mesh, problem, solution, assessment, files; in this order and nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from ablasim.anatomy import Anatomy, build_anatomy
 from ablasim.assess import TumourMargin, lethal_zone, tumour_margin
 from ablasim.errors import ConvergenceError
 from ablasim.frames import MM
-from ablasim.mesh import TetMesh, cached_mesh, read_mesh
+from ablasim.mesh import TetMesh, cached_mesh
+from ablasim.own_mesh import own_anatomy, read_own_mesh
 from ablasim.physics.binding import build_problem, region_tissues
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import Progress, ProgressCallback
@@ -70,9 +71,11 @@ class _Stopwatch:
     def stage(self, name: str) -> Iterator[None]:
         """Time a stage; its end is reported, its inside reports for itself."""
         start = time.perf_counter()
+        if self.progress is not None and name in ("assess", "output"):
+            self.progress(Progress(name, 0.0))
         yield
         self.seconds[name] = time.perf_counter() - start
-        if self.progress is not None:
+        if self.progress is not None and name != "solve":
             self.progress(Progress(name, 1.0))
 
     def total(self) -> dict[str, float]:
@@ -117,8 +120,7 @@ def run(
     if place is not None:
         check_free(place, force=force)
     with watch.stage("mesh"):
-        anatomy = build_anatomy(scenario)
-        mesh = _mesh(scenario, anatomy, progress)
+        anatomy, mesh = place_in_mesh(scenario, progress)
         problem = build_problem(scenario, anatomy, mesh)
     with watch.stage("solve"):
         solution = solve(
@@ -136,6 +138,8 @@ def run(
     with watch.stage("assess"):
         record = _assess(scenario, anatomy, problem, solution, engine, dtype)
     result = _finish(replace(record, timing=watch.total()), place, watch, force)
+    if place is not None:
+        checkpoint_path(place).unlink(missing_ok=True)
     if solution.status is not Status.DONE:
         kept = "" if place is None else f". The last valid state is in {place}"
         raise ConvergenceError(f"at {solution.times[-1]:.1f} s {solution.status.value}{kept}")
@@ -156,13 +160,14 @@ def checkpoint_path(out: Path) -> Path:
     return out.with_name(f"{out.name}.checkpoint.npz")
 
 
-def _mesh(scenario: Scenario, anatomy: Anatomy, progress: ProgressCallback | None) -> TetMesh:
-    """The scenario's own mesh, or one of its anatomy."""
-    own = scenario.mesh
-    if own is None:
-        return cached_mesh(anatomy, scenario.numerics.resolution, progress=progress)
-    groups = own.regions.model_dump(exclude_none=True)
-    return read_mesh(own.file, unit=own.unit, regions=groups, surfaces=own.surfaces)
+def place_in_mesh(
+    scenario: Scenario, progress: ProgressCallback | None = None
+) -> tuple[Anatomy, TetMesh]:
+    """Anatomy and mesh of a scenario: meshed, from the cache, or the scenario's own."""
+    if scenario.mesh is not None:
+        return own_anatomy(scenario), read_own_mesh(scenario)
+    anatomy = build_anatomy(scenario)
+    return anatomy, cached_mesh(anatomy, scenario.numerics.resolution, progress=progress)
 
 
 def _assess(
@@ -195,9 +200,7 @@ def _assess(
     )
 
 
-def _finish(
-    record: RunRecord, place: Path | None, watch: _Stopwatch, force: bool
-) -> RunResult:
+def _finish(record: RunRecord, place: Path | None, watch: _Stopwatch, force: bool) -> RunResult:
     """Write everything, or only build the summary."""
     from ablasim.report.summary import build_summary
 
@@ -218,14 +221,14 @@ def _finish(
             image = read_labels(section.file)
             names = section.labels.model_dump(exclude_none=True)
             outlines = LabelOutlines(
-                image.labels, np.diag([1 / MM, 1 / MM, 1 / MM, 1.0]) @ image.affine, {v: k for k, v in names.items()}
+                image.labels,
+                np.diag([1 / MM, 1 / MM, 1 / MM, 1.0]) @ image.affine,
+                {v: k for k, v in names.items()},
             )
         write_run(folder, record)
         warnings = write_preview(folder, labels=outlines)
         watch.seconds["output"] = time.perf_counter() - watch.begun - sum(watch.seconds.values())
-        record = replace(
-            record, timing=watch.total(), warnings=(*record.warnings, *warnings)
-        )
+        record = replace(record, timing=watch.total(), warnings=(*record.warnings, *warnings))
         summary = write_summary(folder, record)
         write_report(folder)
     return RunResult(summary, place, record)

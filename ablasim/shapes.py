@@ -205,23 +205,46 @@ class GridSdf:
 
     def __call__(self, x: FloatArray) -> FloatArray:
         """Signed distance (n,) [m]; the nearest border value outside the grid."""
+        return self._corners(x)[0]
+
+    def gradient(self, x: FloatArray) -> FloatArray:
+        """Gradient (n, 3) [-] of the linear interpolation."""
+        _, f, corner = self._corners(x)
+        slopes = []
+        for axis in range(3):
+            rest = corner
+            for other in (2, 1, 0):  # the last axis of ``corner`` first
+                t = f[:, other].reshape(-1, *([1] * (rest.ndim - 2)))
+                low, high = rest[..., 0], rest[..., 1]
+                rest = high - low if other == axis else low + t * (high - low)
+            slopes.append(rest / self.spacing)
+        return np.stack(slopes, axis=1)
+
+    def _corners(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Value (n,), place in the cell (n, 3) and the cell's samples (n, 2, 2, 2)."""
         shape = np.asarray(self.values.shape)
         u = np.clip((x - np.asarray(self.origin)) / self.spacing, 0.0, shape - 1.0)
         cell = np.minimum(u.astype(np.int64), shape - 2)
         f = u - cell
         stride = np.array([shape[1] * shape[2], shape[2], 1])
-        base = cell @ stride
-        flat = self.values.reshape(-1)
-        distance = np.zeros(len(x))
-        for corner in range(8):
-            bits = np.array([(corner >> 2) & 1, (corner >> 1) & 1, corner & 1])
-            weight = np.prod(np.where(bits, f, 1.0 - f), axis=1)
-            distance += weight * flat[base + int(bits @ stride)]
-        return distance
+        offsets = (
+            stride[0] * np.arange(2)[:, None, None]
+            + stride[1] * np.arange(2)[:, None]
+            + stride[2] * np.arange(2)
+        )
+        index = (cell @ stride)[:, None, None, None] + offsets
+        corner = self.values.reshape(-1)[index].astype(np.float64)
+        value = corner
+        for axis in (2, 1, 0):
+            t = f[:, axis].reshape(-1, *([1] * (value.ndim - 2)))
+            value = value[..., 0] + t * (value[..., 1] - value[..., 0])
+        return value, f, corner
 
 
 def gradient(sdf: Sdf, x: FloatArray) -> FloatArray:
-    """Gradient by central differences, (n, 3) [-]."""
+    """Gradient, by central differences where a shape has none of its own, (n, 3) [-]."""
+    if isinstance(sdf, GridSdf):
+        return sdf.gradient(x)
     columns = []
     for axis in range(3):
         step = np.zeros(3)

@@ -13,7 +13,7 @@ from ablasim.catalogue import AntennaShape, TissueData
 from ablasim.errors import InputFileError
 from ablasim.mesh import TetMesh
 from ablasim.physics.electric import far_field_conductance
-from ablasim.physics.generator import ConstantGenerator, Mode
+from ablasim.physics.generator import ConstantGenerator
 from ablasim.physics.microwave import slot_pattern
 from ablasim.physics.problem import BioheatProblem, Electrodes, Laws, Materials, Wall
 from ablasim.physics.tissue import electrical_conductivity
@@ -66,9 +66,7 @@ def build_problem(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> Biohea
     return problem
 
 
-def region_tissues(
-    scenario: Scenario, anatomy: Anatomy, mesh: TetMesh
-) -> dict[str, TissueData]:
+def region_tissues(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> dict[str, TissueData]:
     """What fills each region of the mesh, with the scenario's overrides."""
     return {region: scenario.tissue(anatomy.tissues[region]) for region in mesh.regions}
 
@@ -133,14 +131,12 @@ def _materials(tissues: list[TissueData]) -> Materials:
 
 def _generator(scenario: Scenario, anatomy: Anatomy) -> ConstantGenerator:
     protocol = scenario.protocol
-    mode: Mode = protocol.mode
-    setpoint = {
-        "power": lambda: protocol.power_W,
-        "voltage": lambda: protocol.voltage_V,
-        "current": lambda: protocol.current_A,
-    }[mode]()
-    efficiency = anatomy.probes[0].data.efficiency if mode == "power" else 1.0
-    return ConstantGenerator(mode, float(setpoint), protocol.duration_s, efficiency)
+    if protocol.mode == "power":
+        efficiency = anatomy.probes[0].data.efficiency
+        return ConstantGenerator("power", protocol.power_W, protocol.duration_s, efficiency)
+    if protocol.mode == "voltage":
+        return ConstantGenerator("voltage", protocol.voltage_V, protocol.duration_s)
+    return ConstantGenerator("current", protocol.current_A, protocol.duration_s)
 
 
 def _electrodes(
@@ -189,9 +185,7 @@ def _at_points(mesh: TetMesh, region_values: Floats) -> Floats:
     return np.bincount(mesh.cells.ravel(), value, minlength=len(mesh.points)) / weight
 
 
-def _with_absorption(
-    problem: BioheatProblem, probes: tuple[ProbeShape, ...]
-) -> BioheatProblem:
+def _with_absorption(problem: BioheatProblem, probes: tuple[ProbeShape, ...]) -> BioheatProblem:
     """The problem with the antennas' pattern, scaled to one watt absorbed in the mesh.
 
     Several antennas share the power equally.
@@ -225,4 +219,3 @@ def _absorption(mesh: TetMesh, probe: ProbeShape) -> Floats:
         share = (0.25 * volume * value)[:, None] * weights
         heat += np.bincount(mesh.cells.ravel(), share.ravel(), minlength=len(heat))
     return heat / heat.sum()
-

@@ -10,6 +10,7 @@ so that the square of the voltage is always `value * G ** exponent`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,7 +31,7 @@ class Drive:
 
     def scale(self, conductance: float) -> float:
         """Square of the voltage [V2] for a conductance [S]."""
-        return self.value * conductance**self.exponent
+        return self.value * math.pow(conductance, self.exponent)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def band_capacity(wet: Any, dry: Any, latent: Any, band: tuple[float, float]) ->
 
 
 def enthalpy(
-    temperature: Any, wet: Any, boiling: Any, dry: Any, band: tuple[float, float], xp: Any = np
+    temperature: Any, wet: Any, boiling: Any, dry: Any, band: tuple[Any, Any], xp: Any = np
 ) -> Any:
     """Volumetric enthalpy H(T) [J/m3], zero at 37 °C.
 
@@ -67,7 +67,7 @@ def enthalpy(
 
 
 def temperature(
-    enthalpy: Any, wet: Any, boiling: Any, dry: Any, band: tuple[float, float], xp: Any = np
+    enthalpy: Any, wet: Any, boiling: Any, dry: Any, band: tuple[Any, Any], xp: Any = np
 ) -> Any:
     """Temperature T(H) [°C], the inverse of `enthalpy`; the arguments are the same."""
     low, high = band
@@ -82,7 +82,7 @@ def temperature(
 
 
 def kirchhoff(temperature: Any, xp: Any = np) -> tuple[Any, Any]:
-    """The two potentials f0, f1 of the conduction law [K], [K2]: k grad T = k0 grad f0 + dk grad f1."""
+    """The potentials f0 [K] and f1 [K2] of conduction: k grad T = k0 grad f0 + dk grad f1."""
     top = BOILING_C - REFERENCE_C
     excess = temperature - REFERENCE_C
     capped = xp.minimum(excess, top)
@@ -95,7 +95,7 @@ def conductivity(temperature: Any, k0: Any, dk: Any, xp: Any = np) -> Any:
 
 
 def electrical_conductivity(
-    temperature: Any, sigma0: Any, slope: Any, dry_ratio: Any, drop: float, xp: Any = np
+    temperature: Any, sigma0: Any, slope: Any, dry_ratio: Any, drop: Any, xp: Any = np
 ) -> Any:
     """Electrical conductivity sigma(T) [S/m] near 500 kHz.
 
@@ -118,6 +118,6 @@ def electrical_conductivity(
     return sigma0 * xp.maximum(wet - (peak - dry_ratio) * dried, dry_ratio)
 
 
-def perfusion_factor(temperature: Any, peak: Any, shutdown: float, xp: Any = np) -> Any:
+def perfusion_factor(temperature: Any, peak: Any, shutdown: Any, xp: Any = np) -> Any:
     """Share of the perfusion left: 0 where the tissue is or was at `shutdown` [°C], else 1."""
     return xp.where(xp.maximum(temperature, peak) >= shutdown, 0.0, 1.0)

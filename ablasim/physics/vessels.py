@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ablasim.errors import AblasimError
+from ablasim.frames import CM_PER_S, MM
 
 HEATED_LENGTH = 0.05
 """Length [m] of vessel that an ablation heats; Gz enters with the power 1/3 only."""
@@ -61,11 +62,11 @@ def hausen_coefficient(
     reynolds = blood.density * velocity * diameter / blood.viscosity
     if reynolds >= LAMINAR_LIMIT:
         raise AblasimError(
-            f"vessel flow: got a Reynolds number of {reynolds:.0f} (diameter {diameter * 1e3:g} mm, "
-            f"velocity {velocity * 1e2:g} cm/s); the wall coefficient holds below "
-            f"{LAMINAR_LIMIT:.0f}. Lower velocity_cm_s or diameter_mm."
+            f"vessel flow: got a Reynolds number of {reynolds:.0f} (diameter {diameter / MM:g} mm, "
+            f"velocity {velocity / CM_PER_S:g} cm/s); the wall coefficient holds below "
+            f"{LAMINAR_LIMIT:.0f}: lower velocity_cm_s or diameter_mm"
         )
     prandtl = blood.viscosity * blood.heat_capacity / blood.conductivity
     graetz = reynolds * prandtl * diameter / length
-    nusselt = 3.66 + 0.0668 * graetz / (1.0 + 0.04 * graetz ** (2.0 / 3.0))
+    nusselt: float = 3.66 + 0.0668 * graetz / (1.0 + 0.04 * graetz ** (2.0 / 3.0))
     return nusselt * blood.conductivity / diameter

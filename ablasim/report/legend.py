@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from matplotlib import patheffects
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -38,10 +37,9 @@ def slice_handles(run: SavedRun, labels: LabelOutlines | None) -> list[Handle]:
         handles.append(_thinnest())
     handles += _bodies(run)
     if labels is not None:
-        present = [int(label) for label in np.unique(labels.values) if label != 0]
-        for label in present:
-            name = labels.names.get(label, str(label)).replace("_", " ")
-            handles.append(_line(f"label: {name}", LABEL_COLOURS[label % len(LABEL_COLOURS)], 1.1))
+        for label, name in labels.names.items():
+            colour = LABEL_COLOURS[label % len(LABEL_COLOURS)]
+            handles.append(_line(f"label: {name.replace('_', ' ')}", colour, 1.1))
     return handles
 
 

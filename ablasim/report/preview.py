@@ -280,7 +280,8 @@ def _draw_side(figure: Figure, run: SavedRun, labels: LabelOutlines | None) -> N
         shares.add_patch(Rectangle((0.0, row + 0.16), 0.07, 0.68, color=entry.colour))
         shares.text(0.1, row + 0.5, entry.label, va="center", fontsize=9.5, color=INK)
         shares.add_patch(Rectangle((0.44, row + 0.16), 0.36, 0.68, color="#ECEFF3"))
-        shares.add_patch(Rectangle((0.44, row + 0.16), 0.36 * share, 0.68, color=entry.colour))
+        bar = Rectangle((0.44, row + 0.16), 0.36 * share, 0.68, facecolor=entry.colour)
+        shares.add_patch(bar)
         shares.text(
             1.0, row + 0.5, percent_text(share), va="center", ha="right", fontsize=9.5, color=INK
         )

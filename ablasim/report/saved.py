@@ -34,11 +34,14 @@ def filled_name(level: float) -> str:
     return f"filled_{level:g}_C"
 
 
+Array = NDArray[np.float64]
+
+
 class ProbeAxis(NamedTuple):
     """Tip (3,) [m] and direction (3,) of a probe."""
 
-    tip: NDArray[np.float64]
-    direction: NDArray[np.float64]
+    tip: Array
+    direction: Array
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,27 @@ class SavedRun:
         return surface.extract_surface(algorithm="dataset_surface")
 
     @cached_property
+    def tumour_samples(self) -> tuple[Array, Array, Array]:
+        """Of the tumour's surface: points (n, 3) [mm], outward normals, margins (n,) [mm]."""
+        if self.margin is None:
+            return np.empty((0, 3)), np.empty((0, 3)), np.empty(0)
+        points = np.asarray(self.margin.points, dtype=np.float64)
+        normals = points - points.mean(axis=0)
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
+        margins = np.nan_to_num(np.asarray(self.margin.point_data["margin_mm"]), nan=-99.0)
+        return points, normals, margins.astype(np.float64)
+
+    @cached_property
+    def vessel_samples(self) -> Array:
+        """Points (k, 3) [mm] on the walls of all vessels."""
+        found = [np.empty((0, 3))]
+        for index, surface in enumerate(self.surfaces):
+            if surface.is_vessel:
+                wall = self.surface_mesh(index)
+                found += [np.asarray(wall.points), np.asarray(wall.cell_centers().points)]
+        return np.concatenate(found).astype(np.float64)
+
+    @cached_property
     def filled_fields(self) -> pv.UnstructuredGrid:
         """The fields with the cooled rim of the peak filled for each criterion, as the zone's
         surface and volume have it (`ablasim.assess.rim`); arrays are named by `filled_name`."""
@@ -160,12 +184,12 @@ class SavedRun:
         return tuple(self.summary.get("probes") or ())
 
     @property
-    def thinnest_point(self) -> NDArray[np.float64] | None:
+    def thinnest_point(self) -> Array | None:
         """Where the margin is smallest, (3,) [mm]; None without a tumour."""
         point = self.group("margin").get("thinnest_point_mm")
         return None if point is None else np.asarray(point, dtype=np.float64)
 
-    def centre(self) -> NDArray[np.float64]:
+    def centre(self) -> Array:
         """The point that the slices go through, (3,) [mm]: of the tumour, or else of the first
         probe's active part."""
         if self.margin is not None:
@@ -286,12 +310,12 @@ def _probe_axis(probe: Mapping[str, Any]) -> ProbeAxis:
     return ProbeAxis(tip, shaft / np.linalg.norm(shaft))
 
 
-def _area_centre(mesh: pv.PolyData) -> NDArray[np.float64]:
+def _area_centre(mesh: pv.PolyData) -> Array:
     """Area-weighted centre of a triangle surface, (3,), which does not depend on how finely a part
     is meshed."""
     triangles = mesh.triangulate()
     corners = np.asarray(triangles.points, dtype=np.float64)[triangles.faces.reshape(-1, 4)[:, 1:]]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     areas = np.linalg.norm(normals, axis=1)
-    centre: NDArray[np.float64] = np.average(corners.mean(axis=1), axis=0, weights=areas)
+    centre: Array = np.average(corners.mean(axis=1), axis=0, weights=areas)
     return centre

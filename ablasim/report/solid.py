@@ -19,6 +19,7 @@ from ablasim.report.palette import (
     vessel_look,
 )
 from ablasim.report.saved import SavedRun
+from ablasim.report.viewpoint import view_axis
 
 Array = NDArray[np.float64]
 
@@ -138,31 +139,6 @@ def build_scene(
     _mark_thinnest(plotter, run)
     aim_camera(plotter, run, axis)
     return actors
-
-
-def view_axis(run: SavedRun, centre: Array, *, other_side: bool = False) -> Array:
-    """From the scene to the reader, (3,) unit vector: from the front, turned so that the thinnest
-    point is in sight.
-
-    Straight at the thinnest point the vessel that thins it would stand in the way, so the view
-    comes from 55 degrees beside
-    it, on the side that is nearer to the front, or else on the other one.
-    """
-    turn = np.radians(200.0 if other_side else 20.0)
-    point = run.thinnest_point
-    if point is not None and np.linalg.norm((point - centre)[:2]) > 1.0:
-        # The angle of a direction around the head-foot axis: 0 is the front, positive towards the
-        # patient's left.
-        towards = np.arctan2(point[0] - centre[0], -(point[1] - centre[1]))
-        beside = [
-            (towards + side + np.pi) % (2 * np.pi) - np.pi for side in np.radians((-55.0, 55.0))
-        ]
-        turn = max(beside, key=abs) if other_side else min(beside, key=abs)
-    below = point is not None and point[2] - centre[2] < -0.35 * np.linalg.norm(point - centre)
-    lift = np.radians(-22.0 if below else 22.0)
-    return np.array(
-        [np.sin(turn) * np.cos(lift), -np.cos(turn) * np.cos(lift), np.sin(lift)], dtype=np.float64
-    )
 
 
 def aim_camera(plotter: Plotter, run: SavedRun, axis: Array) -> None:

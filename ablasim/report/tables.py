@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ablasim.report.palette import number_text, vessel_look
-from ablasim.report.saved import SavedRun
+from ablasim.report.saved import SavedRun, Surface
 from ablasim.report.words import MODALITY_NAMES, modality
 
 Row = tuple[str, ...]
@@ -68,7 +68,7 @@ def energy_rows(run: SavedRun) -> list[tuple[Row, bool]]:
             "\N{EN DASH}" if share is None else f"{100 * share:.1f}",
         )
 
-    rows = [(row("Delivered to the tissue", delivered), False)]
+    rows = [(row("Delivered inside the simulated block", delivered), False)]
     for key, label in ENERGY_ROWS:
         if key in energy:
             rows.append((row(label, energy[key]), False))
@@ -83,13 +83,15 @@ def energy_rows(run: SavedRun) -> list[tuple[Row, bool]]:
 def generator_rows(run: SavedRun) -> list[Row]:
     """Power, electrical end values and extreme temperatures, those that exist."""
     generator, thermal = run.group("generator"), run.group("thermal")
-    rows: list[Row] = [
-        ("Mean power", number_text(generator.get("mean_power_W"), 1, "W")),
+    total, inside = generator.get("mean_power_W"), generator.get("mean_power_in_block_W")
+    rows: list[Row] = [("Mean power", number_text(total, 1, "W"))]
+    if total and inside and abs(total - inside) > 0.005 * total:
+        rows.append(("of it inside the simulated block", number_text(inside, 1, "W")))
+    rows += [
         ("Final voltage (RMS)", number_text(generator.get("final_voltage_V"), 1, "V")),
         ("Final current (RMS)", number_text(generator.get("final_current_A"), 2, "A")),
         ("Final impedance", number_text(generator.get("final_impedance_ohm"), 1, OHM)),
         ("Hottest tissue", number_text(thermal.get("peak_C"), 1, "°C")),
-        ("Coldest peak in the tumour", number_text(thermal.get("tumour_coldest_peak_C"), 1, "°C")),
         ("Dried tissue (reached 100 °C)", number_text(thermal.get("dried_ml"), 2, "ml")),
     ]
     return [row for row in rows if row[1] != "\N{EN DASH}"]
@@ -104,7 +106,11 @@ def tissue_tables(run: SavedRun) -> list[tuple[str, list[Row]]]:
             f"{region}: {str(names[region]).replace('_', ' ')}" if region in names else str(region)
         )
         rows: list[Row] = [
-            (*_quantity(str(key)), f"{float(entry['value']):.4g}", str(entry.get("source") or ""))
+            (
+                *_quantity(str(key)),
+                _value_text(float(entry["value"])),
+                str(entry.get("source") or ""),
+            )
             for key, entry in quantities.items()
         ]
         tables.append((title, rows))
@@ -123,12 +129,33 @@ UNITS = {
 }
 
 
+def _value_text(value: float) -> str:
+    """Four significant digits; large numbers in groups of three instead of powers of ten."""
+    if abs(value) >= 1e4:
+        return f"{float(f'{value:.4g}'):,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return f"{value:.4g}"
+
+
+QUANTITY_NAMES = {
+    "conductivity": "thermal conductivity",
+    "conductivity slope": "its slope with temperature",
+    "sigma": "electrical conductivity",
+    "sigma slope": "its slope with temperature",
+    "sigma dry ratio": "its ratio when dried",
+    "vapour heat capacity": "heat capacity when dried",
+    "perfusion": "perfusion conductance",
+}
+
+
 def _quantity(key: str) -> tuple[str, str]:
     """``density_kg_m3`` -> ("density", "kg/m³")."""
+    name, unit = key, "1"
     for suffix in sorted(UNITS, key=len, reverse=True):
         if key.endswith(f"_{suffix}"):
-            return key.removesuffix(f"_{suffix}").replace("_", " "), UNITS[suffix]
-    return key.replace("_", " "), ""
+            name, unit = key.removesuffix(f"_{suffix}"), UNITS[suffix]
+            break
+    name = name.replace("_", " ")
+    return QUANTITY_NAMES.get(name, name), unit
 
 
 def probe_rows(run: SavedRun) -> list[Row]:
@@ -172,13 +199,19 @@ def coolant_rows(run: SavedRun) -> list[Row]:
     """Part of the probe, heat transfer coefficient and temperature of its coolant."""
     return [
         (
-            surface.label.replace(".", " "),
+            _part_name(surface),
             number_text(surface.details.get("h_W_m2K"), 0),
             number_text(surface.details.get("coolant_C"), 1),
         )
         for surface in run.surfaces
         if surface.is_probe and surface.details.get("h_W_m2K")
     ]
+
+
+def _part_name(surface: Surface) -> str:
+    """``probe.0.active`` -> "probe 1, active part"."""
+    _, number, part = surface.name.split(".", 2)
+    return f"probe {int(number) + 1}, {part} part"
 
 
 def choices(run: SavedRun) -> list[str]:

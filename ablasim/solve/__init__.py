@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ablasim.errors import UsageError
 from ablasim.physics.problem import BioheatProblem
-from ablasim.progress import ProgressCallback
+from ablasim.progress import Progress, ProgressCallback
 from ablasim.solve.checkpoint import Checkpoint
 from ablasim.solve.solution import Solution, Status
 from ablasim.solve.stepping import Engine, StepControl, march
@@ -39,7 +39,8 @@ def solve(
         device: "cpu", "gpu", or "auto" for a GPU where there is one.
         dtype: "float64" or "float32".
         control: tolerance and limits of the time step.
-        checkpoint: file that keeps the state of an unfinished run; removed at the end.
+        checkpoint: file that keeps the state; after the end it holds the final one, until the
+            caller has stored the results and removes it.
         resume: continue from that file if it belongs to this problem.
         progress: told after every step.
 
@@ -61,7 +62,9 @@ def solve(
         text = f"{problem.fingerprint()} {engine} {dtype} {control}"
         keeper = Checkpoint(checkpoint, hashlib.sha256(text.encode()).hexdigest())
     begun = time.perf_counter()
-    solution = march(
+    if progress is not None:
+        progress(Progress("compile", 0.0, "setting up the solver"))
+    return march(
         _make(problem, engine, device, dtype),
         control,
         checkpoint=keeper,
@@ -69,9 +72,6 @@ def solve(
         resume=resume,
         begun=begun,
     )
-    if keeper is not None and solution.status is Status.DONE:
-        keeper.remove()
-    return solution
 
 
 def _make(problem: BioheatProblem, engine: str, device: str, dtype: str) -> Engine:

@@ -6,7 +6,6 @@ import json
 import os
 import time
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,9 @@ from ablasim.solve.solution import Floats
 
 Progressed = tuple[Any, "Record", float, float]
 """State, record, time [s] and next step [s]: all that a run continues from."""
+
+RECORD = "__record__"
+"""Name of the text beside the state's arrays."""
 
 INTERVAL = 20.0
 """Seconds of wall time between checkpoints."""
@@ -113,10 +115,10 @@ class Checkpoint:
     interval: float = INTERVAL
     _written: float = field(default_factory=time.monotonic)
 
-    def save_if_due(self, content: Callable[[], Progressed]) -> None:
+    def save_if_due(self, content: Progressed) -> None:
         """Write if the last write is long enough ago."""
         if time.monotonic() - self._written >= self.interval:
-            self.save(content())
+            self.save(content)
 
     def save(self, content: Progressed) -> None:
         """Write atomically: a reader sees the old file or the new one.
@@ -127,18 +129,25 @@ class Checkpoint:
         state, record, now, step = content
         arrays = {f.name: np.asarray(getattr(state, f.name)) for f in fields(state)}
         text = json.dumps(
-            {"key": self.key, "now": now, "step": step, "rows": record.rows, "account": record.account}
+            {
+                "key": self.key,
+                "now": now,
+                "step": step,
+                "rows": record.rows,
+                "account": record.account,
+            }
         )
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as stream:
-                np.savez(stream, __record__=np.array(text), **arrays)
+                np.savez(stream, **arrays, **{RECORD: np.array(text)})  # type: ignore[arg-type]
             partial.replace(self.path)
         except OSError as error:
             partial.unlink(missing_ok=True)
             raise ResourceError(
-                f"{self.path}: the checkpoint cannot be written ({error.strerror}); free disk space "
-                "or choose another output directory"
+                f"{self.path}: the checkpoint cannot be written ({error.strerror}); free disk "
+                "space or choose another output directory"
             ) from error
         self._written = time.monotonic()
 
@@ -150,7 +159,7 @@ class Checkpoint:
         """
         try:
             with np.load(self.path, allow_pickle=False) as stored:
-                text = json.loads(str(stored["__record__"]))
+                text = json.loads(str(stored[RECORD]))
                 if text["key"] != self.key:
                     return None
                 arrays = {f.name: stored[f.name] for f in fields(like)}

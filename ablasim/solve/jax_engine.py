@@ -1,4 +1,4 @@
-"""The JAX engine: enthalpy by stabilised explicit steps, potential by conjugate gradients, CPU or GPU.
+"""The JAX engine: enthalpy by stabilised explicit steps, potential by conjugate gradients.
 
 One call of `advance` is one step: an RKC2 step with the source extrapolated to its middle, then the
 potential for the new temperatures, warm-started. The source that comes out tells how wrong the
@@ -7,9 +7,7 @@ extrapolation was; that enters the error estimate of the step.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +15,13 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from ablasim.cache import cache_directory
 from ablasim.errors import ResourceError
 from ablasim.mesh_cut import tet_fraction_above
+from ablasim.physics import microwave
 from ablasim.physics.generator import Drive
 from ablasim.physics.problem import BioheatProblem
-from ablasim.solve.kernels import Electric, Heat, fastest_rate, register
+from ablasim.solve.kernels import Electric, Heat, fastest_rate, put, register
 from ablasim.solve.layout import build_graph
 from ablasim.solve.multigrid import Hierarchy, build_hierarchy
 from ablasim.solve.potential import UnitField, solve_potential
@@ -34,9 +34,9 @@ LETHAL_C = 60.0
 """Level of the lethal volume that progress and history show [°C]."""
 
 MOST_SHIFT = 1.0
-"""Most that a point's local error counts with [K]. A few points at the electrode's corners leave the
-vaporisation band abruptly, with errors of tens of kelvin that depend on the mesh: they must not
-drive the step, while a whole dried region still does by its volume."""
+"""Most that a point's local error counts with [K]. A few points at the electrode's corners leave
+the vaporisation band abruptly, with errors of tens of kelvin that depend on the mesh: they must
+not drive the step, while a whole dried region still does by its volume."""
 
 LEAST_HEATED = 1.0e-7
 """Floor of the heated volume [m3] over which the error of a step is averaged (0.1 ml)."""
@@ -54,6 +54,7 @@ MOST_ITERATIONS = 500
 REBUILD_GROWTH = 2.5
 """Growth of the iterations after which the multigrid set-up is repeated."""
 
+
 @register
 @dataclass(frozen=True)
 class State:
@@ -65,7 +66,7 @@ class State:
         potential: for one volt (n,).
         unit_heat: Joule heat per point for one volt (n,) [W], or per absorbed watt.
         conductance: [S].
-        past_heat: source of the step before (n,) [W].
+        past_heat: driven heat at the start of the step before (n,) [W].
         past_step: its length [s]; 0 where there is none to extrapolate from.
     """
 
@@ -128,7 +129,7 @@ class JaxEngine:
         with jax.default_device(self.device):
             self.heat: Heat = heat_arrays(problem, self.graph, dtype)
             self.electric: Electric | None = electric_arrays(problem, self.graph, dtype)
-            self.cells = jnp.asarray(self.graph.cells)
+            self.cells = put(self.graph.cells)
             self.cell_volume = self._put(self.graph.volumes)
             self.constant = self._point_values(problem.source)
             self.absorption = self._point_values(problem.absorption)
@@ -149,12 +150,12 @@ class JaxEngine:
                 held = np.isfinite(problem.fixed_temperature)
                 temperature = np.where(held, problem.fixed_temperature, temperature)
             start = self._put(temperature[graph.to_mesh])
-            zero = jnp.zeros_like(start)
+            zero = self._point_values(None)
             state = State(
-                enthalpy=self.heat.enthalpy(start),
+                enthalpy=_enthalpy(self.heat, start),
                 peak=start,
                 potential=zero,
-                unit_heat=self.absorption,
+                unit_heat=_absorbed(self.absorption, start),
                 conductance=self._put(1.0),
                 past_heat=zero,
                 past_step=self._put(0.0),
@@ -197,7 +198,7 @@ class JaxEngine:
             return longest_step(float(fastest_rate(self.heat, state.enthalpy)))
 
     def advance(self, state: State, step: float, drive: Drive) -> tuple[State, Report]:
-        """Try one step; nothing is changed, so the caller may drop the result and try a shorter one.
+        """Try one step; nothing is changed, so the caller may drop it and try a shorter one.
 
         Args:
             state: at the start of the step.
@@ -207,13 +208,13 @@ class JaxEngine:
         with jax.default_device(self.device):
             stages = stages_for(step, float(fastest_rate(self.heat, state.enthalpy)))
             self.stages += stages + 1
-            control = jnp.asarray([step, drive.value, drive.exponent], self.dtype)
+            control = self._put([step, drive.value, drive.exponent])
             moved = _move_heat(
                 self.heat,
                 self.constant,
                 state,
                 control,
-                jnp.asarray(stages),
+                put(stages, "int32"),
                 self._put(coefficients(stages)),
             )
             field = self._unit_field(state, moved.temperature)
@@ -221,19 +222,17 @@ class JaxEngine:
             return _close_step(self.heat, mesh, state, moved, field, control)
 
     def _unit_field(self, state: State, temperature: Array) -> UnitField:
-        """The field of one volt at a temperature; for an antenna that of one watt, always the same."""
+        """The field of one volt at a temperature; for an antenna that of one absorbed watt."""
         if self.electric is None or self.hierarchy is None:
-            none = jnp.zeros((), jnp.int32)
-            return UnitField(
-                state.potential, state.unit_heat, state.conductance, none, self._put(0.0)
-            )
+            none, heat = put(0, "int32"), _absorbed(self.absorption, temperature)
+            return UnitField(state.potential, heat, state.conductance, none, self._put(0.0))
         sigma = _sigma(self.electric, temperature)
         return solve_potential(
             self.electric, self.hierarchy, state.potential, sigma, self.tolerance, MOST_ITERATIONS
         )
 
     def accept(self, state: State, report: Report) -> State:
-        """Housekeeping after an accepted step: renew the multigrid when its iterations have grown."""
+        """After an accepted step: renew the multigrid when its iterations have grown."""
         if self.electric is not None:
             grown = int(report.iterations) > REBUILD_GROWTH * self._iterations_fresh + 3
             if grown or float(report.residual) > self.tolerance:
@@ -267,24 +266,24 @@ class JaxEngine:
         return np.asarray(values, dtype=float)[self.graph.from_mesh]
 
     def _put(self, values: object) -> Array:
-        return jnp.asarray(values, self.dtype)
+        return put(values, self.dtype)
 
     def _point_values(self, values: Floats | None) -> Array:
         """Values in mesh order put on the device in solver order; zeros for None."""
         if values is None:
-            return jnp.zeros(len(self.graph.to_mesh), self.dtype)
+            return self._put(np.zeros(len(self.graph.to_mesh)))
         return self._put(values[self.graph.to_mesh])
 
 
 @register
 @dataclass(frozen=True)
 class Moved:
-    """The heat problem after a trial step: new fields, local error, source used, flows."""
+    """The heat problem after a trial step: new fields, local error, driven heat used, flows."""
 
     enthalpy: Array
     temperature: Array
     error: Array
-    source: Array
+    driven: Array
     flows: tuple[Array, ...]
 
 
@@ -294,14 +293,19 @@ def _move_heat(
 ) -> Moved:
     """The RKC2 step, its source extrapolated to the middle of the step."""
     step, value, exponent = control
-    now = value * state.conductance**exponent * state.unit_heat + constant
-    # linear extrapolation: second order in time at no cost
-    ahead = jnp.where(state.past_step > 0, 0.5 * step / jnp.maximum(state.past_step, 1e-30), 0.0)
-    source = now + ahead * (now - state.past_heat)
+    now = value * state.conductance**exponent * state.unit_heat
+    fresh = state.past_step <= 0
+    # Linear extrapolation: second order in time at no cost. Not where tissue has dried: there sigma
+    # falls within milliseconds, and extrapolation would amplify the swings of the lagged heat.
+    still = fresh | (heat.temperature(state.enthalpy) > heat.constants[3])
+    ahead = jnp.where(still, 0.0, 0.5 * step / jnp.where(fresh, 1.0, state.past_step))
+    driven = now + ahead * (now - state.past_heat)
+    total = driven.sum()
+    driven = driven * jnp.where(total > 0, now.sum() / jnp.where(total > 0, total, 1.0), 1.0)
     enthalpy, error, flows = rkc_step(
-        heat, state.enthalpy, state.peak, source, step, stages, table
+        heat, state.enthalpy, state.peak, driven + constant, step, stages, table
     )
-    return Moved(enthalpy, heat.temperature(enthalpy), error, source, flows)
+    return Moved(enthalpy, heat.temperature(enthalpy), error, driven, flows)
 
 
 @jax.jit
@@ -316,19 +320,19 @@ def _close_step(
     """Error of the step with that of the extrapolated source, and what the host must know."""
     cells, cell_volume, constant = mesh
     step, value, exponent = control
-    now = value * state.conductance**exponent * state.unit_heat + constant
-    after = value * field.conductance**exponent * field.heat + constant
-    lag = heat.free * step * (0.5 * (now + after) - moved.source) / heat.volume
+    now = value * state.conductance**exponent * state.unit_heat
+    after = value * field.conductance**exponent * field.heat
+    lag = heat.free * step * (0.5 * (now + after) - moved.driven) / heat.volume
     shift = heat.temperature(moved.enthalpy + moved.error + lag) - moved.temperature
     shift = jnp.minimum(jnp.abs(shift), MOST_SHIFT)
-    warm = (heat.volume * (moved.temperature - heat.constants[0] > 1.0)).sum()
+    warm = jnp.where(moved.temperature - heat.constants[0] > 1.0, heat.volume, 0.0).sum()
     change = jnp.abs(field.conductance / state.conductance - 1.0)
     peak = jnp.maximum(state.peak, moved.temperature)
     perfusion, boundary, wall_time = moved.flows
     report = Report(
         error=jnp.sqrt((heat.volume * shift**2).sum() / jnp.maximum(warm, LEAST_HEATED)),
         change=change,
-        delivered=step * moved.source.sum(),
+        delivered=step * (moved.driven + constant).sum(),
         stored=(heat.volume * (moved.enthalpy - state.enthalpy)).sum(),
         perfusion=perfusion,
         boundary=boundary,
@@ -340,15 +344,26 @@ def _close_step(
         iterations=field.iterations,
         residual=field.residual,
     )
-    new = State(
-        moved.enthalpy, peak, field.potential, field.heat, field.conductance, now, step
-    )
+    new = State(moved.enthalpy, peak, field.potential, field.heat, field.conductance, now, step)
     return new, report
 
 
 @jax.jit
 def _sigma(electric: Electric, temperature: Array) -> Array:
     return electric.sigma(temperature)
+
+
+@jax.jit
+def _absorbed(pattern: Array, temperature: Array) -> Array:
+    """The pattern weighted by what heated tissue still absorbs, scaled to one watt again."""
+    weighted = pattern * microwave.heated_absorption(temperature, jnp)
+    total = weighted.sum()
+    return weighted / jnp.where(total > 0, total, 1.0)
+
+
+@jax.jit
+def _enthalpy(heat: Heat, temperature: Array) -> Array:
+    return heat.enthalpy(temperature)
 
 
 @jax.jit
@@ -362,7 +377,7 @@ def _exceeded_in(values: Array, volume: Array, amount: float) -> Array:
     def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bounds
         middle = 0.5 * (low + high)
-        more = (volume * (values > middle)).sum() > amount
+        more = jnp.where(values > middle, volume, 0.0).sum() > amount
         return jnp.where(more, middle, low), jnp.where(more, high, middle)
 
     low, high = jax.lax.fori_loop(0, 20, halve, (values.min(), values.max()))
@@ -387,9 +402,6 @@ def _pick_device(name: str) -> jax.Device:
 def _use_compilation_cache() -> None:
     """Keep compiled kernels between runs, unless the user has set another place for them."""
     if jax.config.jax_compilation_cache_dir is None:
-        base = os.environ.get("ABLASIM_CACHE_DIR")
-        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        place = Path(base) if base else home / "ablasim"
-        jax.config.update("jax_compilation_cache_dir", str(place / "jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_compilation_cache_dir", str(cache_directory() / "jax"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

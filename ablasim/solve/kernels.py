@@ -8,8 +8,8 @@ The Joule heat of a point is half the power of the edges that end there,
 
     Q_i = 1/2 sum_j w_ij (phi_i - phi_j)^2,
 
-which is the weak form of div(sigma phi grad phi): it sums exactly to phi^T K phi, the power that the
-generator delivers.
+which is the weak form of div(sigma phi grad phi): it sums exactly to phi^T K phi, the power that
+the generator delivers.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from ablasim.physics import tissue
@@ -31,11 +32,22 @@ def register[T](cls: type[T]) -> type[T]:
     return jax.tree_util.register_dataclass(cls)
 
 
+def put(values: object, dtype: str | None = None) -> Array:
+    """An array on the default device; converted by NumPy, so that nothing is compiled for it."""
+    return jax.device_put(np.asarray(values, dtype))
+
+
 UNROLLED = 32
 """Rows up to this long are summed entry by entry, which XLA fuses into one loop: twice as fast as a
 two-dimensional gather, but each entry costs compilation time."""
 
 
+def take(x: Array, index: Array) -> Array:
+    """x[index] without the checks for negative and outlying numbers: they cost compilation."""
+    return x.at[index].get(mode="promise_in_bounds", wrap_negative_indices=False)
+
+
+@jax.jit
 def product(index: Slices, value: Slices, x: Array) -> Array:
     """Rows of a sliced matrix times x, in the order of the slices; (rows,)."""
     return jnp.concatenate([_slice_product(i, w, x) for i, w in zip(index, value, strict=True)])
@@ -44,15 +56,18 @@ def product(index: Slices, value: Slices, x: Array) -> Array:
 def _slice_product(index: Array, value: Array, x: Array) -> Array:
     """One slice (k, rows) of `product`."""
     if len(value) > UNROLLED:
-        return (value * x[index]).sum(axis=0)
-    return sum((value[k] * x[index[k]] for k in range(1, len(value))), value[0] * x[index[0]])
+        return (value * take(x, index)).sum(axis=0)
+    first = value[0] * take(x, index[0])
+    return sum((value[k] * take(x, index[k]) for k in range(1, len(value))), first)
 
 
+@jax.jit
 def difference_product(index: Slices, weight: Slices, x: Array) -> Array:
     """sum_j w_ij (x_i - x_j) for every row i of a square sliced matrix; (n,)."""
     return _over_edges(index, weight, x, lambda w, step: w * step)
 
 
+@jax.jit
 def edge_power(index: Slices, weight: Slices, x: Array) -> Array:
     """1/2 sum_j w_ij (x_i - x_j)^2 for every row i; (n,)."""
     return 0.5 * _over_edges(index, weight, x, lambda w, step: w * step * step)
@@ -65,11 +80,8 @@ def _over_edges(
     parts, start = [], 0
     for i, w in zip(index, weight, strict=True):
         own = x[start : start + w.shape[1]]
-        parts.append(
-            sum(
-                (term(w[k], own - x[i[k]]) for k in range(1, len(w))), term(w[0], own - x[i[0]])
-            )
-        )
+        first = term(w[0], own - take(x, i[0]))
+        parts.append(sum((term(w[k], own - take(x, i[k])) for k in range(1, len(w))), first))
         start += w.shape[1]
     return jnp.concatenate(parts)
 
@@ -149,7 +161,11 @@ class Heat:
             - perfused
             - (self.wall * temperature - self.wall_heat)
         )
-        flows = (perfused.sum(), ((1.0 - self.free) * heat).sum(), temperature[self.wall_point])
+        flows = (
+            perfused.sum(),
+            ((1.0 - self.free) * heat).sum(),
+            take(temperature, self.wall_point),
+        )
         return self.free * heat / self.volume, flows
 
     def wall_flows(self, integral: Array, seconds: Array) -> Array:
@@ -188,7 +204,8 @@ class Electric:
 
     def sigma(self, temperature: Array) -> Array:
         """sigma(T) at the mean temperature of each cell's corners (m,) [S/m]."""
-        mean = sum((temperature[self.cells[:, i]] for i in range(1, 4)), temperature[self.cells[:, 0]])
+        first = take(temperature, self.cells[:, 0])
+        mean = sum((take(temperature, self.cells[:, i]) for i in range(1, 4)), first)
         return tissue.electrical_conductivity(
             0.25 * mean, self.sigma0, self.slope, self.dry_ratio, self.drop, jnp
         )
@@ -197,7 +214,7 @@ class Electric:
         """Entries of the operator -div(sigma grad) for conductivities per cell (m,) [S]."""
         edge = product(self.edge, self.stiffness, sigma)
         edge = jnp.append(edge, jnp.zeros((), edge.dtype))
-        return tuple(edge[slot] for slot in self.slot)
+        return tuple(take(edge, slot) for slot in self.slot)
 
     def residual(self, weights: Slices, potential: Array) -> Array:
         """Net current out of each free point (n,) [A]; zero at the solution."""
@@ -219,8 +236,8 @@ def fastest_rate(heat: Heat, enthalpy: Array) -> Array:
 
     Gershgorin's circles of the matrix made symmetric by the square roots of the points' capacities;
     on adapted meshes 16 to 18 % above the largest eigenvalue, where power iteration would be below.
-    A point that nears the vaporisation band may dry out within the step: from NEAR below the band on
-    it counts with the capacity of dried tissue, which is five to seven times smaller.
+    A point that nears the vaporisation band may dry out within the step: from NEAR below the band
+    on it counts with the capacity of dried tissue, which is five to seven times smaller.
     """
     temperature = heat.temperature(enthalpy)
     drying = temperature > heat.constants[2] - NEAR

@@ -119,21 +119,22 @@ def build_graph(points: Floats, cells: Ints) -> Graph:
     from_mesh[to_mesh] = np.arange(count)
 
     edges = from_mesh[edges]
-    rows = np.concatenate([edges[:, 0], edges[:, 1]])
-    columns = np.concatenate([edges[:, 1], edges[:, 0]])
-    place = np.lexsort((columns, rows))
-    indptr = np.append(0, np.cumsum(np.bincount(rows, minlength=count)))
+    number = np.arange(1, len(edges) + 1, dtype=np.int32)  # from 1: a stored 0 would vanish
+    half = sp.coo_matrix((number, (edges[:, 0], edges[:, 1])), (count, count)).tocsr()
+    full = (half + half.T).tocsr()  # an edge's number stands once on each side
+    full.sort_indices()
+    scaled, volumes = _gradients(points, cells)
     return Graph(
         to_mesh=to_mesh,
         from_mesh=from_mesh,
         cells=from_mesh[cells].astype(np.int32),
         edge_of=edge_of.reshape(-1, 6).astype(np.int32),
         edges=edges.astype(np.int32),
-        indptr=indptr.astype(np.int32),
-        indices=columns[place].astype(np.int32),
-        slot_edge=(place % len(edges)).astype(np.int32),
-        stiffness=_pair_stiffness(points, cells),
-        volumes=np.abs(_gradients(points, cells)[1]),
+        indptr=full.indptr.astype(np.int32),
+        indices=full.indices.astype(np.int32),
+        slot_edge=full.data.astype(np.int32) - 1,
+        stiffness=_pair_stiffness(scaled, volumes),
+        volumes=np.abs(volumes),
     )
 
 
@@ -159,9 +160,8 @@ def _gradients(points: Floats, cells: Ints) -> tuple[Floats, Floats]:
     return scaled, np.einsum("mi,mi->m", scaled[:, 1], one) / 6.0
 
 
-def _pair_stiffness(points: Floats, cells: Ints) -> Floats:
-    """-V grad N_a . grad N_b for the six pairs of each cell (m, 6) [m]."""
-    scaled, volume = _gradients(points, cells)
+def _pair_stiffness(scaled: Floats, volume: Floats) -> Floats:
+    """-V grad N_a . grad N_b for the six pairs of each cell (m, 6) [m], from `_gradients`."""
     return np.stack(
         [-np.einsum("mi,mi->m", scaled[:, a], scaled[:, b]) for a, b in CELL_EDGES], axis=1
     ) / (36.0 * np.abs(volume)[:, None])

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 import numpy as np
 import pyamg
 import scipy.sparse as sp
 from jax import Array
 from numpy.typing import NDArray
+from pyamg.relaxation.smoothing import rho_D_inv_A
+from threadpoolctl import threadpool_limits
 
-from ablasim.solve.kernels import Electric, Slices, product, register
+from ablasim.solve.kernels import Electric, Slices, product, put, register, take
 from ablasim.solve.layout import slice_rows
 
 DIRECT = 300
 """Size below which the coarsest matrix is inverted densely."""
 
 DAMPING = 4.0 / 3.0
-"""Jacobi damping over the largest eigenvalue of D^-1 A, optimal for the upper half of the spectrum."""
+"""Jacobi damping over the largest eigenvalue of D^-1 A: best for the upper half of the spectrum."""
 
 
 @register
@@ -37,13 +38,13 @@ class Rows:
 
     def __matmul__(self, x: Array) -> Array:
         """Product with a vector."""
-        return product(self.index, self.value, x)[self.place]
+        return take(product(self.index, self.value, x), self.place)
 
 
 @register
 @dataclass(frozen=True)
 class Level:
-    """One coarse level: its matrix, damped inverse diagonal, and transfer from the level above it."""
+    """One coarse level: its matrix, damped inverse diagonal, transfer from the level above."""
 
     matrix: Rows
     smoother: Array
@@ -92,37 +93,39 @@ def build_hierarchy(matrix: sp.csr_matrix, free: NDArray[np.bool_], dtype: str) 
     embed = sp.csr_matrix(
         (np.ones(len(inside)), (inside, np.arange(len(inside)))), (len(free), len(inside))
     )
-    solver = pyamg.smoothed_aggregation_solver(
-        matrix[inside][:, inside].tocsr(), max_coarse=DIRECT, max_levels=12
-    )
+    # PyAMG's dot products are too short for threads: with them the set-up takes six times as long
+    with threadpool_limits(1, user_api="blas"):
+        solver = pyamg.smoothed_aggregation_solver(
+            matrix[inside][:, inside].tocsr(), max_coarse=DIRECT, max_levels=12
+        )
+        damping = [_damping(level.A.tocsr()) for level in solver.levels]
     matrices = [level.A.tocsr() for level in solver.levels]
     transfers = [level.P.tocsr() for level in solver.levels[:-1]]
     if transfers:
         transfers[0] = (embed @ transfers[0]).tocsr()
     else:  # so small that the finest matrix itself is inverted
         matrices.append(matrices[0])
+        damping.append(damping[0])
         transfers.append(embed)
     levels = tuple(
         Level(
             matrix=_rows(matrix, dtype),
-            smoother=jnp.asarray(_damping(matrix) / matrix.diagonal(), dtype),
+            smoother=put(omega / matrix.diagonal(), dtype),
             prolong=_rows(prolong, dtype),
             restrict=_rows(prolong.T.tocsr(), dtype),
         )
-        for matrix, prolong in zip(matrices[1:], transfers, strict=True)
+        for matrix, omega, prolong in zip(matrices[1:], damping[1:], transfers, strict=True)
     )
     return Hierarchy(
         levels,
-        jnp.asarray(np.linalg.inv(matrices[-1].toarray()), dtype),
-        jnp.asarray(_damping(matrices[0]), dtype),
+        put(np.linalg.inv(matrices[-1].toarray()), dtype),
+        put(damping[0], dtype),
     )
 
 
 def _damping(matrix: sp.csr_matrix) -> float:
-    """DAMPING over the spectral radius of D^-1 A, from its row sums' upper bound and iteration."""
-    scaled = sp.diags(1.0 / matrix.diagonal()) @ matrix
-    radius = float(pyamg.util.linalg.approximate_spectral_radius(scaled))
-    return DAMPING / (1.05 * radius)
+    """DAMPING over the spectral radius of D^-1 A, as PyAMG estimates it for its own use."""
+    return DAMPING / (1.05 * float(rho_D_inv_A(matrix)))
 
 
 def _rows(matrix: sp.csr_matrix, dtype: str) -> Rows:
@@ -131,7 +134,7 @@ def _rows(matrix: sp.csr_matrix, dtype: str) -> Rows:
     place = np.empty_like(packed.order)
     place[packed.order] = np.arange(len(packed.order), dtype=packed.order.dtype)
     return Rows(
-        tuple(jnp.asarray(i) for i in packed.index),
-        tuple(jnp.asarray(v, dtype) for v in packed.pack(matrix.data)),
-        jnp.asarray(place),
+        tuple(put(i) for i in packed.index),
+        tuple(put(v, dtype) for v in packed.pack(matrix.data)),
+        put(place),
     )

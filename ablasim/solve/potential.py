@@ -32,6 +32,9 @@ class UnitField:
     residual: Array
 
 
+Carry = tuple[Array, Array, Array, Array, Array, Array]
+
+
 @jax.jit
 def solve_potential(
     electric: Electric,
@@ -58,10 +61,10 @@ def solve_potential(
     scale = jnp.sqrt((electric.active * electric.row_sums(weights)).sum())
     rest = -electric.residual(weights, start)
 
-    def going(carry: tuple[Array, ...]) -> Array:
+    def going(carry: Carry) -> Array:
         return (_size(carry[1], diagonal) > tolerance * scale) & (carry[5] < limit)
 
-    def body(carry: tuple[Array, ...]) -> tuple[Array, ...]:
+    def body(carry: Carry) -> Carry:
         x, r, past, p, rz, k = carry
         z = hierarchy.cycle(electric, weights, diagonal, r)
         # the flexible form: the cycle is only nearly the same operator in rounded arithmetic

@@ -1,4 +1,4 @@
-"""Second-order Runge-Kutta-Chebyshev steps (Sommeijer, Shampine and Verwer 1997, J Comput Appl Math).
+"""Second-order Runge-Kutta-Chebyshev steps (Sommeijer, Shampine, Verwer 1997, J Comput Appl Math).
 
 An explicit method whose stability interval grows with the square of the number of stages: a step of
 s stages may be 0.65 s^2 over the spectral radius long. It needs operator applications only, no
@@ -66,6 +66,10 @@ def coefficients(stages: int) -> NDArray[np.float64]:
     return table
 
 
+Flows = tuple[Array, ...]
+Carry = tuple[Array, Array, Array, Array, Flows, Flows, Flows]
+
+
 @jax.jit
 def rkc_step(
     heat: Heat,
@@ -91,9 +95,10 @@ def rkc_step(
         The new enthalpy, the estimate of its local error (n,) [J/m3], and the time integrals of the
         flows that `Heat.rate` gives.
     """
+
     # One loop body for everything: pass 0 starts the recurrence, the last pass only evaluates the
     # rate at the result; so the operator is compiled once.
-    def body(j: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
+    def body(j: Array, carry: Carry) -> Carry:
         last, before, first, _, spent, spent_before, flows = carry
         rate, now = heat.rate(last, peak, source)
         first = jnp.where(j == 0, rate, first)

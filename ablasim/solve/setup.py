@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
 from ablasim.physics import tissue
 from ablasim.physics.problem import BioheatProblem
-from ablasim.solve.kernels import Electric, Heat
+from ablasim.solve.kernels import Electric, Heat, put
 from ablasim.solve.layout import Graph, Slices, slice_rows
 
 Floats = NDArray[np.float64]
@@ -38,31 +37,28 @@ def heat_arrays(problem: BioheatProblem, graph: Graph, dtype: str) -> Heat:
     ratios = m.conductivity_slope / m.conductivity
     same = bool(np.allclose(ratios, ratios[0], rtol=1e-12, atol=0.0))
 
-    def put(values: object) -> Array:
-        return jnp.asarray(values, dtype)
-
     def entries(edge_weights: Floats) -> tuple[Array, ...]:
-        return tuple(put(v) for v in rows.pack(edge_weights[graph.slot_edge]))
+        return tuple(put(v, dtype) for v in rows.pack(edge_weights[graph.slot_edge]))
 
     return Heat(
-        volume=put(volume[order]),
-        wet=put(wet[order]),
-        boiling=put(boiling[order]),
-        dry=put(dry[order]),
-        perfusion=put(problem.lump(problem.per_cell(m.perfusion))[order]),
-        wall=put(walls[0]),
-        wall_heat=put(walls[1]),
-        free=put(~held[order]),
+        volume=put(volume[order], dtype),
+        wet=put(wet[order], dtype),
+        boiling=put(boiling[order], dtype),
+        dry=put(dry[order], dtype),
+        perfusion=put(problem.lump(problem.per_cell(m.perfusion))[order], dtype),
+        wall=put(walls[0], dtype),
+        wall_heat=put(walls[1], dtype),
+        free=put(~held[order], dtype),
         index=_indices(rows),
         weight=entries(weights),
         slope=None if same else entries(slopes),
-        ratio=put(ratios[0] if same else ratios.max()),
-        wall_point=jnp.asarray(walls[2]),
-        wall_area=put(walls[3]),
-        wall_id=jnp.asarray(walls[4]),
-        wall_temperature=put([wall.temperature for wall in problem.walls]),
+        ratio=put(ratios[0] if same else ratios.max(), dtype),
+        wall_point=put(walls[2]),
+        wall_area=put(walls[3], dtype),
+        wall_id=put(walls[4]),
+        wall_temperature=put([wall.temperature for wall in problem.walls], dtype),
         constants=put(
-            [problem.blood_temperature, laws.perfusion_shutdown, *laws.vaporisation_band]
+            [problem.blood_temperature, laws.perfusion_shutdown, *laws.vaporisation_band], dtype
         ),
     )
 
@@ -107,25 +103,22 @@ def electric_arrays(problem: BioheatProblem, graph: Graph, dtype: str) -> Electr
     place[around.order] = np.arange(len(graph.edges))
     place[-1] = len(graph.edges)
 
-    def put(values: object) -> Array:
-        return jnp.asarray(values, dtype)
-
     edge_of_slot = np.append(graph.slot_edge, len(graph.edges))
     return Electric(
-        free=put(~(electrodes.active | electrodes.grounded)[order]),
-        active=put(electrodes.active[order]),
-        far_field=put(electrodes.far_field[order]),
+        free=put(~(electrodes.active | electrodes.grounded)[order], dtype),
+        active=put(electrodes.active[order], dtype),
+        far_field=put(electrodes.far_field[order], dtype),
         index=_indices(rows),
-        slot=tuple(jnp.asarray(place[edge_of_slot[e]].astype(np.int32)) for e in rows.entry),
+        slot=tuple(put(place[edge_of_slot[e]].astype(np.int32)) for e in rows.entry),
         edge=_indices(around),
-        stiffness=tuple(put(v) for v in around.pack(graph.stiffness.ravel()[by_edge])),
-        cells=jnp.asarray(graph.cells),
-        sigma0=put(problem.per_cell(m.sigma)),
-        slope=put(problem.per_cell(m.sigma_slope)),
-        dry_ratio=put(problem.per_cell(m.sigma_dry_ratio)),
-        drop=put(problem.laws.sigma_drop),
+        stiffness=tuple(put(v, dtype) for v in around.pack(graph.stiffness.ravel()[by_edge])),
+        cells=put(graph.cells),
+        sigma0=put(problem.per_cell(m.sigma), dtype),
+        slope=put(problem.per_cell(m.sigma_slope), dtype),
+        dry_ratio=put(problem.per_cell(m.sigma_dry_ratio), dtype),
+        drop=put(problem.laws.sigma_drop, dtype),
     )
 
 
 def _indices(rows: Slices) -> tuple[Array, ...]:
-    return tuple(jnp.asarray(index) for index in rows.index)
+    return tuple(put(index) for index in rows.index)

@@ -34,7 +34,8 @@ class Solution:
     Attributes:
         temperature: at the last time (n,) [°C].
         peak: highest temperature each point has reached (n,) [°C].
-        sigma: electrical conductivity per cell at the last time (m,) [S/m]; None without electrodes.
+        sigma: electrical conductivity per cell at the last time (m,) [S/m]; None without
+            electrodes.
         potential: root mean square potential at the last drive (n,) [V]; None without electrodes.
         history: one array (k,) per column, one row per accepted step; the unit ends the name.
         energy: the heat account [J], its parts summing to zero with `balance_error` relative.

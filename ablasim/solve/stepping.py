@@ -134,15 +134,19 @@ def march(
                 break
             clock.first_step = clock.first_step or time.perf_counter()
             if progress is not None:
+                if len(record.rows) == 1:
+                    progress(Progress("compile", 1.0))
                 progress(_event(record, end))
             if checkpoint is not None:
-                checkpoint.save_if_due(lambda: (state, record, clock.now, clock.step))
+                checkpoint.save_if_due((state, record, clock.now, clock.step))
     except KeyboardInterrupt:
         where = ""
         if checkpoint is not None:
             checkpoint.save((state, record, clock.now, clock.step))
             where = f"; the state is kept in {checkpoint.path}, run the same command to continue"
         raise Interrupted(f"interrupted at {clock.now:.1f} s of {end:g} s{where}") from None
+    if checkpoint is not None:
+        checkpoint.save((state, record, clock.now, clock.step))
     return _solution(engine, state, record, status, clock)
 
 
@@ -236,5 +240,3 @@ def _solution(
         },
         device=engine.device_name,
     )
-
-

@@ -29,7 +29,8 @@ from ablasim.report.palette import (
 )
 from ablasim.report.preview import show_solid, temperature_bar
 from ablasim.report.saved import SavedRun, load_run
-from ablasim.report.solid import Plotter, add_orientation, build_scene, view_axis
+from ablasim.report.solid import Plotter, add_orientation, build_scene
+from ablasim.report.viewpoint import view_axis
 from ablasim.report.words import nearest_vessel_text, protocol_line, thinnest_place
 
 PNG_DPI = 100

@@ -22,8 +22,9 @@ LAYERS = (
     "safe_yaml",
     "catalogue",  # above the scenario, which checks its names against the catalogue
     "scenario",
-    "shapes",
+    "shapes label_shapes nifti_header",
     "anatomy labelmap mesh mesher",
+    "own_mesh",
     " ".join(LAWS),
     "physics.problem",
     "physics.binding",

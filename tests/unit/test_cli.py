@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from ablasim import cli
-from ablasim.cli_output import exit_code_of, floor_percent, print_result, result_rows
+from ablasim.cli_output import exit_code_of, floor_percent, percent, print_result, result_rows
 from ablasim.cli_progress import PlainProgress, describe, format_seconds, seconds_left
 from ablasim.errors import (
     AblasimError,
@@ -349,6 +350,7 @@ def test_the_table_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     for text in (
         "Lethal zone (reached 60 °C)  18.4 ml, 38.1 x 30.0 mm",
         "-1.2 mm (the zone does not cover the tumour)",
+        "8 % below 0",
         "portal_branch, 3.1 mm away",
         "99.9 % of its volume",
         "30.0 W on average, 71 ohm at the end",
@@ -367,21 +369,34 @@ def test_the_table_of_a_run_without_a_tumour() -> None:
     assert list(rows) == ["Lethal zone (reached 60 °C)"]
 
 
+def test_a_margin_stands_beside_its_target() -> None:
+    margin = {"minimal_mm": 3.21}
+    summary = {"margin": margin, "scenario": {"assessment": {"target_margin_mm": 5.0}}}
+    assert dict(result_rows(summary)) == {"Minimal ablative margin": "3.2 mm (target 5 mm)"}
+
+
 def test_an_incomplete_cover_never_reads_100_percent() -> None:
     assert floor_percent(0.99999) == "99.9 %"
     assert floor_percent(1.0) == "100.0 %"
+    assert [percent(x) for x in (0.0, 0.001, 0.31, 0.998, 1.0)] == [
+        "0 %",
+        "<1 %",
+        "31 %",
+        ">99 %",
+        "100 %",
+    ]
 
 
 def test_plain_progress_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     show = PlainProgress(interval=3600.0)
-    for fraction in (0.0, 0.3, 0.6, 1.0):
+    for fraction in (0.0, 0.3, 0.6, 1.0, 1.0):
         show(Progress("solve", fraction, time_s=720 * fraction, duration_s=720.0))
     show(Progress("assess", 0.0, "surface of the zone"))
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split()[:2] for line in lines] == [
-        ["solve", "0%"],
-        ["solve", "100%"],
-        ["assess", "0%"],
+    assert [line.split("%")[0].split() for line in lines] == [
+        ["solve", "0"],
+        ["solve", "100"],
+        ["assess", "0"],
     ]
     assert lines[2].endswith("surface of the zone")
 
@@ -418,3 +433,42 @@ def test_a_closed_pipe_is_no_traceback() -> None:
         )
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_checkpoint_that_a_rerun_continues_from(
+    scenario: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    output = tmp_path / "runs" / "first"
+    command = [sys.executable, "-m", "ablasim.cli", "run", str(scenario), "-o", str(output), "-v"]
+    command += ["--resolution", "preview", "--set", "anatomy.vessels=[]", "--device", "cpu"]
+    # As for a user: without the strict settings that the tests make for JAX.
+    settings = {key: value for key, value in os.environ.items() if not key.startswith("JAX_")}
+    # The mesh is made in the first process, since MMG takes Ctrl-C away; the kernels are shared.
+    settings["JAX_COMPILATION_CACHE_DIR"] = str(Path(os.environ["ABLASIM_CACHE_DIR"]) / "jax")
+    settings["ABLASIM_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+    pipes: dict[str, Any] = {"stderr": subprocess.PIPE, "text": True, "encoding": "utf-8"}
+    with subprocess.Popen(command, env=settings, **pipes) as job:
+        assert job.stderr is not None
+        for line in job.stderr:
+            if simulated_time(line) > 100.0:
+                job.send_signal(signal.SIGINT)
+                break
+        message = job.stderr.read()
+    assert job.returncode == 130
+    assert "Traceback" not in message
+    (checkpoint,) = output.parent.iterdir()
+    assert str(checkpoint) in message
+    assert not output.exists()
+
+    done = subprocess.run(command, env=settings, stdout=subprocess.PIPE, check=True, **pipes)
+    times = [t for line in done.stderr.splitlines() if (t := simulated_time(line)) >= 0.0]
+    assert 100.0 < times[0] < times[-1] == 720.0
+    assert (output / "summary.json").is_file()
+    assert list(output.parent.iterdir()) == [output]
+
+
+def simulated_time(line: str) -> float:
+    """Simulated time [s] in a line of progress; -1 where it has none."""
+    found = re.search(r"([\d.]+) of 720 s", line)
+    return float(found[1]) if found else -1.0

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from matplotlib import image
 from matplotlib.colors import to_rgb
-from synthetic_run import write_run
+from synthetic_run import VESSEL_RADIUS, VESSEL_X, write_run
 
 from ablasim.errors import InputFileError, ResourceError, UsageError
 from ablasim.report import offscreen
 from ablasim.report.offscreen import View, render, rendering_problem
 from ablasim.report.palette import MARGIN_CLASSES
 from ablasim.report.saved import load_run
-from ablasim.report.solid import view_axis
+from ablasim.report.viewpoint import view_axis
 from ablasim.view import scene
 from ablasim.view.scene import show
 
@@ -87,13 +87,17 @@ plotter.close()
 
 
 def test_the_thinnest_point_is_in_sight(run_dir: Path) -> None:
+    """The mistake this catches: the vessel that thins the margin stands in front of it."""
     run = load_run(run_dir)
     point = run.thinnest_point
     assert point is not None
-    towards = point / np.linalg.norm(point)
-    for other_side in (False, True):
-        assert view_axis(run, np.zeros(3), other_side=other_side) @ towards > 0.4
-    assert view_axis(run, np.zeros(3))[1] < 0.0, "from the front"
+    first, second = (view_axis(run, np.zeros(3), other_side=other) for other in (False, True))
+    assert first[1] < 0.0, "from the front"
+    assert first @ second < 0.6, "two different views"
+    for axis in (first, second):
+        assert axis @ point > 0.25 * np.linalg.norm(point)
+        steps = point + np.outer(np.linspace(0.5, 60.0, 400), axis)
+        assert np.hypot(steps[:, 0] - VESSEL_X, steps[:, 1]).min() > VESSEL_RADIUS
 
 
 def test_no_display_points_to_png(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

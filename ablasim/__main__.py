@@ -1,0 +1,7 @@
+"""`python -m ablasim`."""
+
+import sys
+
+from ablasim.cli import main
+
+sys.exit(main())
