@@ -15,24 +15,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ablasim import catalogue
-from ablasim.catalogue import AntennaShape, NeedleShape, ProbeData, TinesShape
+from ablasim.anatomy_probes import ProbeShape, Solid, heat_distance, part_limits, place_probe
 from ablasim.errors import UsageError
 from ablasim.frames import CM_PER_S, MM
 from ablasim.shapes import (
-    Box,
-    Cone,
     Ellipsoid,
     FloatArray,
     HalfSpace,
     InfiniteCylinder,
-    Intersection,
     Sdf,
     Sphere,
-    Torus,
     Tube,
-    Union,
     Vector,
     content_hash,
+    vector,
 )
 
 if TYPE_CHECKING:
@@ -42,27 +38,6 @@ SMALLEST_MESHED_VESSEL = 3.0 * MM  # thinner ones lose their flow to heat: they 
 COLD = 20.0 * MM  # tissue farther from the hot part stays cool: thicker vessels may go there too
 THINNEST_GROWTH = 0.2  # of the thinnest meshed vessel, per metre beyond COLD
 THINNEST_FAR = 6.0 * MM
-FAR = 1.0  # [m]; a shaft runs this far past its tip, out of every block
-
-
-@dataclass(frozen=True)
-class Solid:
-    """A body with sharp edges only where planes clip it.
-
-    Attributes:
-        base: smooth shape.
-        clips: the body is the part of the base inside all of these.
-        marks: planes whose trace on the wall separates named parts.
-    """
-
-    base: Sdf
-    clips: tuple[HalfSpace, ...] = ()
-    marks: tuple[HalfSpace, ...] = ()
-
-    @property
-    def sdf(self) -> Sdf:
-        """Signed distance of the body."""
-        return Intersection((self.base, *self.clips)) if self.clips else self.base
 
 
 @dataclass(frozen=True)
@@ -85,52 +60,6 @@ class VesselShape:
     velocity: float
     sdf: Sdf
     path: tuple[Vector, ...] | None = None
-
-
-@dataclass(frozen=True)
-class ProbeShape:
-    """A probe in place.
-
-    Attributes:
-        data: of the catalogue, with the placement's coolant.
-        tip: [m].
-        direction: unit vector from the tip towards the entry.
-        roll: turn about the axis [rad].
-        solids: bodies that make up the probe.
-        hot: shape around which heat is released, for mesh sizes.
-    """
-
-    data: ProbeData
-    tip: Vector
-    direction: Vector
-    roll: float
-    solids: tuple[Solid, ...]
-    hot: Sdf
-
-    @property
-    def sdf(self) -> Sdf:
-        """Signed distance of the whole probe."""
-        parts = tuple(solid.sdf for solid in self.solids)
-        return parts[0] if len(parts) == 1 else Union(parts)
-
-    @property
-    def active_centre(self) -> FloatArray:
-        """Middle of the heating part, (3,) [m]."""
-        return np.asarray(self.tip) + self.data.active_centre * np.asarray(self.direction)
-
-    def along(self, x: FloatArray) -> FloatArray:
-        """Distance from the tip along the axis towards the entry, (n,) [m]."""
-        distance: FloatArray = (x - np.asarray(self.tip)) @ np.asarray(self.direction)
-        return distance
-
-    def surface_parts(self, x: FloatArray) -> list[str]:
-        """Which part of the wall each point (n, 3) belongs to: active, cooled or shaft."""
-        s = self.along(x)
-        active, cooled_from, cooled_to = part_limits(self.data)
-        part = np.where(
-            s < active, "active", np.where((s > cooled_from) & (s < cooled_to), "cooled", "shaft")
-        )
-        return [str(name) for name in part]
 
 
 @dataclass(frozen=True)
@@ -185,87 +114,6 @@ def thinnest_vessel(heat: FloatArray) -> FloatArray:
     return np.minimum(grown, THINNEST_FAR)
 
 
-def heat_distance(probes: tuple[ProbeShape, ...], x: FloatArray) -> FloatArray:
-    """Distance of points (n, 3) [m] from the hot part of the nearest probe, (n,) [m]."""
-    nearest: FloatArray = np.min([probe.hot(x) for probe in probes], axis=0)
-    return np.maximum(nearest, 0.0)
-
-
-def part_limits(data: ProbeData) -> tuple[float, float, float]:
-    """Where the active part ends, where the cooled shaft begins and ends, from the tip [m]."""
-    shape = data.shape
-    if isinstance(shape, NeedleShape):
-        active = shape.active_length
-    elif isinstance(shape, TinesShape):
-        active = shape.conducting_length
-    else:
-        active = shape.slot_from_tip + 0.5 * shape.slot_length
-    cooling = data.cooling
-    if cooling is None or cooling.cooled_length <= 0.0:
-        return active, math.inf, math.inf
-    start = max(active, cooling.cooled_from)
-    return active, start, cooling.cooled_from + cooling.cooled_length
-
-
-def place_probe(
-    data: ProbeData, tip: FloatArray, direction: FloatArray, roll: float = 0.0
-) -> ProbeShape:
-    """A probe of the catalogue put in place.
-
-    Args:
-        data: the probe.
-        tip: (3,) [m].
-        direction: (3,) from the tip towards the entry; any length.
-        roll: turn about its axis [rad].
-    """
-    axis = np.asarray(direction, dtype=np.float64)
-    axis = axis / np.linalg.norm(axis)
-    tip = np.asarray(tip, dtype=np.float64)
-    shape = data.shape
-    radius = data.radius
-    limits = sorted({limit for limit in part_limits(data) if limit < FAR})
-    marks = tuple(HalfSpace(_vector(tip + s * axis), _vector(axis)) for s in limits)
-    end = HalfSpace(_vector(tip), _vector(-axis))
-    # The base runs on past a flat end, so that only the plane makes the end.
-    tube = Tube((_vector(tip - 3.0 * radius * axis), _vector(tip + FAR * axis)), radius)
-    trunk: Sdf = tube
-    solids: tuple[Solid, ...]
-    if isinstance(shape, TinesShape):
-        tines = _tines(shape, tip, axis, roll)
-        solids = (*tines, Solid(tube, (end,), marks))
-        heel = Tube((_vector(tip), _vector(tip + shape.conducting_length * axis)), radius)
-        hot: Sdf = Union((heel, *(tine.sdf for tine in tines)))
-    else:
-        clips: tuple[HalfSpace, ...] = (end,)
-        if isinstance(shape, NeedleShape) and shape.tip == "cone" and shape.cone_length > 0.0:
-            cone = Cone(_vector(tip), _vector(axis), math.atan2(radius, shape.cone_length))
-            trunk, clips = Intersection((tube, cone)), ()
-        solids = (Solid(trunk, clips, marks),)
-        length = part_limits(data)[0]
-        if isinstance(shape, AntennaShape) and data.sar is not None:
-            length = shape.slot_from_tip + data.sar.axial_length
-        hot = Tube((_vector(tip), _vector(tip + length * axis)), radius)
-    return ProbeShape(data, _vector(tip), _vector(axis), roll, solids, hot)
-
-
-def _tines(shape: TinesShape, tip: FloatArray, axis: FloatArray, roll: float) -> tuple[Solid, ...]:
-    """Half tori ahead of the tip; the first points along ``across`` turned by the roll."""
-    helper = np.eye(3)[int(np.argmin(np.abs(axis)))]
-    across = np.cross(np.cross(axis, helper), axis)
-    across = across / np.linalg.norm(across)
-    sideways = np.cross(axis, across)
-    front = HalfSpace(_vector(tip), _vector(axis))
-    solids = []
-    for i in range(shape.tine_count):
-        angle = roll + 2.0 * math.pi * i / shape.tine_count
-        outward = math.cos(angle) * across + math.sin(angle) * sideways
-        normal = np.cross(axis, outward)
-        centre = tip + shape.arc_centre_offset * outward
-        torus = Torus(_vector(centre), _vector(normal), shape.arc_radius, shape.tine_radius)
-        solids.append(Solid(torus, (front,)))
-    return tuple(solids)
-
-
 def block_solid(shape: str, centre: FloatArray, size: tuple[float, float, float]) -> Solid:
     """The simulated region.
 
@@ -276,14 +124,14 @@ def block_solid(shape: str, centre: FloatArray, size: tuple[float, float, float]
     """
     centre = np.asarray(centre, dtype=np.float64)
     if shape == "sphere":
-        return Solid(Sphere(_vector(centre), 0.5 * size[0]))
+        return Solid(Sphere(vector(centre), 0.5 * size[0]))
     planes = []
     for axis in range(3):
         for sign in (-1.0, 1.0):
             normal = sign * np.eye(3)[axis]
-            planes.append(HalfSpace(_vector(centre + 0.5 * size[axis] * normal), _vector(normal)))
+            planes.append(HalfSpace(vector(centre + 0.5 * size[axis] * normal), vector(normal)))
     if shape == "cylinder":
-        tube = InfiniteCylinder(_vector(centre), (0.0, 0.0, 1.0), 0.5 * size[0])
+        tube = InfiniteCylinder(vector(centre), (0.0, 0.0, 1.0), 0.5 * size[0])
         return Solid(tube, tuple(planes[4:]))
     return Solid(planes[0], tuple(planes[1:]))
 
@@ -344,12 +192,12 @@ def build_anatomy(scenario: Scenario) -> Anatomy:
     tumour: Sdf | None = None
     tissues = {"liver": ideal.liver.tissue}
     if ideal.tumour is not None:
-        middle = _vector(np.asarray(ideal.tumour.centre_mm) * MM)
+        middle = vector(np.asarray(ideal.tumour.centre_mm) * MM)
         tissues["tumour"] = ideal.tumour.tissue
         if ideal.tumour.shape == "sphere":
             tumour = Sphere(middle, 0.5 * ideal.tumour.diameter_mm * MM)
         else:
-            tumour = Ellipsoid(middle, _vector(0.5 * np.asarray(ideal.tumour.diameters_mm) * MM))
+            tumour = Ellipsoid(middle, vector(0.5 * np.asarray(ideal.tumour.diameters_mm) * MM))
     vessels = tuple(
         VesselShape(
             vessel.name,
@@ -401,16 +249,11 @@ def _from_labelmap(scenario: Scenario, probes: tuple[ProbeShape, ...]) -> Anatom
 
 
 def _path(points_mm: tuple[Vector, ...]) -> tuple[Vector, ...]:
-    return tuple(_vector(np.asarray(point) * MM) for point in points_mm)
-
-
-def _vector(x: FloatArray) -> Vector:
-    return float(x[0]), float(x[1]), float(x[2])
+    return tuple(vector(np.asarray(point) * MM) for point in points_mm)
 
 
 __all__ = [
     "Anatomy",
-    "Box",
     "ProbeShape",
     "Solid",
     "VesselShape",

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from ablasim.anatomy import heat_distance, thinnest_vessel
 from ablasim.errors import InputFileError, Problem, ResourceError, ScenarioError
 from ablasim.frames import MM, grid_affine
-from ablasim.label_shapes import Volume, closed_liver, open_tubes, smooth_distance, to_sdf
-from ablasim.nifti_header import check_axes, check_nifti
-from ablasim.shapes import FloatArray, Sdf, Vector
+from ablasim.labelmap_nifti import check_axes, check_nifti
+from ablasim.labelmap_shapes import Volume, closed_liver, open_tubes, smooth_distance, to_sdf
+from ablasim.shapes import FloatArray, Sdf, Torus, Vector
 
 if TYPE_CHECKING:
     from ablasim.anatomy import ProbeShape
@@ -95,11 +95,16 @@ def region_of_interest(section: LabelMap, probes: tuple[ProbeShape, ...]) -> Reg
     volume = _crop(image, centre, half + MARGIN)
     names = list(named)
     masks = {name: volume.labels == named[name] for name in names}
-    tumour = to_sdf(smooth_distance(volume, masks["tumour"], 0.6 * MM), volume)
+    # Thick slices leave flat ends and steps: smooth more.
+    blur = 0.3 * float(image.spacing.max())
+    tumour = to_sdf(
+        smooth_distance(volume, masks["tumour"], float(np.clip(blur, 0.6 * MM, 1.5 * MM))), volume
+    )
     vessels: dict[str, Sdf] = {}
     for kind in VESSEL_KINDS:
         if kind in masks and masks[kind].any():
-            distance = smooth_distance(volume, masks[kind], 0.5 * MM)
+            sigma = float(np.clip(0.5 * blur, 0.5 * MM, 0.8 * MM))
+            distance = smooth_distance(volume, masks[kind], sigma)
             opened = open_tubes(
                 distance, volume, lambda x: 0.5 * thinnest_vessel(heat_distance(probes, x))
             )
@@ -123,8 +128,8 @@ def read_labels(path: str | Path) -> LabelImage:
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise InputFileError(
             f"{path}: got {image.GetDimension()} dimensions and"
-            f" {image.GetNumberOfComponentsPerPixel()} values per voxel; a label map must have 3 and"
-            " 1: export one label map"
+            f" {image.GetNumberOfComponentsPerPixel()} values per voxel; a label map has 3 and 1:"
+            " export one label map"
         )
     return LabelImage(path, _integers(path, image), _affine(path, image))
 
@@ -309,7 +314,7 @@ def _probe_points(probe: ProbeShape) -> FloatArray:
     points = [np.asarray(probe.tip) + s[:, None] * axis]
     for solid in probe.solids:
         torus = solid.base
-        if hasattr(torus, "ring_radius"):
+        if isinstance(torus, Torus):
             normal = np.asarray(torus.normal)
             outward = np.cross(normal, axis)
             angle = np.linspace(0.0, np.pi, 60)[:, None]
@@ -327,8 +332,9 @@ def _crop(image: LabelImage, centre: FloatArray, half: float) -> Volume:
     picks = [np.clip(np.arange(low[i], high[i]), 0, image.labels.shape[i] - 1) for i in range(3)]
     affine = image.affine.copy()
     affine[:3, 3] += image.affine[:3, :3] @ low
-    # The finest grid that keeps the cube below about two million samples.
-    spacing = max(0.8 * MM, 2.0 * half / 128)
+    # As fine as the voxels, within what is worth while and what fits.
+    finest = float(np.clip(image.spacing.min(), 0.8 * MM, 1.0 * MM))
+    spacing = max(finest, 2.0 * half / 128)
     count = int(np.ceil(2.0 * half / spacing)) + 1
     origin = centre - 0.5 * spacing * (count - 1)
     return Volume(image.labels[np.ix_(*picks)], affine, origin, spacing, (count,) * 3)

@@ -14,15 +14,14 @@ from ablasim.mesh_split import EDGE_ENDS
 from ablasim.mesh_tet import FloatArray, IntArray, tet_volumes
 
 ROUNDS = 4
-MOST_CELLS = 2000  # of a round
-GAIN = 1.3  # a collapse must better the poorest cell around it by this factor
+MOST_CELLS = 300  # of a round
 WALL_VOLUME = 0.02  # share of a star's volume that may be lost at a curved wall
 
 
 def collapse(
     points: FloatArray,
     cells: IntArray,
-    size: FloatArray,
+    height: float,
     kind: NDArray[np.int64],
     below: float,
 ) -> tuple[NDArray[np.bool_], IntArray, NDArray[np.int64]]:
@@ -31,7 +30,7 @@ def collapse(
     Args:
         points: (n, 3) [m].
         cells: (m, 4).
-        size: (m,) wanted edge [m].
+        height: wanted everywhere [m].
         kind: (n,) bits of the walls a point lies on; a point only goes to one with all of its bits.
         below: merit under which a cell is treated.
 
@@ -42,7 +41,7 @@ def collapse(
     cells = cells.copy()
     alive = np.ones(len(cells), dtype=np.bool_)
     target = np.arange(len(points))
-    value = merit(points, cells, size)
+    value = merit(points, cells, height)
     for _ in range(ROUNDS):
         starts, members = stars(cells[alive], len(points))
         number = np.flatnonzero(alive)
@@ -62,7 +61,7 @@ def collapse(
                     if kind[a] & ~kind[b]:
                         continue
                     around = number[members[starts[a] : starts[a + 1]]]
-                    found = _try(points, cells, size, value, a, b, around, bool(kind[a]))
+                    found = _try(points, cells, height, value, a, b, around, bool(kind[a]), below)
                     if found is not None:
                         break
                 if found is None:
@@ -84,12 +83,13 @@ def collapse(
 def _try(
     points: FloatArray,
     cells: IntArray,
-    size: FloatArray,
+    height: float,
     value: FloatArray,
     a: int,
     b: int,
     around: NDArray[np.int64],
     on_wall: bool,
+    below: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], IntArray, FloatArray] | None:
     """What drawing point a onto b does to the cells around a; None where it is no gain."""
     both = (cells[around] == b).any(axis=1)
@@ -101,7 +101,9 @@ def _try(
     # Equal volume without a negative part means that the new cells fill the same place once.
     if not len(kept) or volumes.min() <= 0.0 or abs(volumes.sum() - before) > allowed:
         return None
-    new_value = merit(points, new_cells, size[kept])
-    if new_value.min() < GAIN * value[around].min():
+    new_value = merit(points, new_cells, height)
+    old_value = value[around]
+    fewer = np.count_nonzero(new_value < below) < np.count_nonzero(old_value < below)
+    if new_value.min() < old_value.min() or not fewer:
         return None
     return gone, kept, new_cells, new_value

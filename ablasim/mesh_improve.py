@@ -15,21 +15,28 @@ from ablasim.mesh_tet import FloatArray, IntArray, tet_heights, tet_quality
 
 POOR = 0.25  # cells below this merit have their points moved
 ROUNDS = 12
-REGULAR_HEIGHT = 0.8165  # of a regular tetrahedron, relative to its edge
+MOST_CELLS = 2000  # the poorest ones, of a round
+SHAPE_WEIGHT = 1.25  # a shape quality of 0.2 is as poor as a height of a quarter of the scale
 
 
-def merit(points: FloatArray, cells: IntArray, size: FloatArray) -> FloatArray:
-    """The smaller of shape quality and height over the regular height of the wanted size, (m,)."""
+def merit(points: FloatArray, cells: IntArray, height: float) -> FloatArray:
+    """The smaller of weighted shape quality and height over a wanted height, (m,).
+
+    Args:
+        points: (n, 3) [m].
+        cells: (m, 4).
+        height: at which a cell is good enough [m].
+    """
     quality = tet_quality(points, cells)
-    height = np.sign(quality) * tet_heights(points, cells)
-    smaller: FloatArray = np.minimum(quality, height / (REGULAR_HEIGHT * size))
+    smallest = np.sign(quality) * tet_heights(points, cells)
+    smaller: FloatArray = np.minimum(SHAPE_WEIGHT * quality, smallest / height)
     return smaller
 
 
 def improve(
     points: FloatArray,
     cells: IntArray,
-    size: FloatArray,
+    height: float,
     movable: NDArray[np.bool_],
     onto_walls: Callable[[NDArray[np.int64], FloatArray], FloatArray],
 ) -> FloatArray:
@@ -38,7 +45,7 @@ def improve(
     Args:
         points: (n, 3) [m].
         cells: (m, 4).
-        size: (m,) wanted edge [m].
+        height: wanted everywhere [m].
         movable: (n,) points that may move.
         onto_walls: takes numbers (k,) and trial positions (k, 3) [m] to the walls they belong to.
 
@@ -48,9 +55,12 @@ def improve(
     points = points.copy()
     starts, star = stars(cells, len(points))
     random = np.random.default_rng(1)  # fixed: the same anatomy gives the same mesh
-    value = merit(points, cells, size)
+    value = merit(points, cells, height)
     for _ in range(ROUNDS):
-        touched = np.unique(cells[value < POOR])
+        poor = np.flatnonzero(value < POOR)
+        if len(poor) > MOST_CELLS:
+            poor = poor[np.argpartition(value[poor], MOST_CELLS)[:MOST_CELLS]]
+        touched = np.unique(cells[poor]).astype(np.int64)
         touched = touched[movable[touched]]
         if not len(touched):
             break
@@ -61,7 +71,7 @@ def improve(
         best, place = here.copy(), points[touched].copy()
         for trial in _trials(points, cells, touched, owner, around, value, random):
             trial = onto_walls(touched, trial)
-            result = _worst_with(points, cells, size, touched, owner, around, trial)
+            result = _worst_with(points, cells, height, touched, owner, around, trial)
             better = result > best + 1e-3
             best[better], place[better] = result[better], trial[better]
         gain = best - here
@@ -70,7 +80,7 @@ def improve(
             break
         points[touched[chosen]] = place[chosen]
         changed = np.unique(around[chosen[owner]])
-        value[changed] = merit(points, cells[changed], size[changed])
+        value[changed] = merit(points, cells[changed], height)
     return points
 
 
@@ -124,7 +134,7 @@ def _trials(
 def _worst_with(
     points: FloatArray,
     cells: IntArray,
-    size: FloatArray,
+    height: float,
     touched: NDArray[np.int64],
     owner: NDArray[np.int64],
     around: NDArray[np.int64],
@@ -134,7 +144,7 @@ def _worst_with(
     own = cells[around] == touched[owner][:, None]
     corner = np.where(own[:, :, None], trial[owner][:, None, :], points[cells[around]])
     numbers = np.arange(4 * len(around), dtype=np.int32).reshape(-1, 4)
-    value = merit(corner.reshape(-1, 3), numbers, size[around])
+    value = merit(corner.reshape(-1, 3), numbers, height)
     starts = np.concatenate([[0], np.flatnonzero(np.diff(owner)) + 1])
     worst: FloatArray = np.minimum.reduceat(value, starts)
     return worst

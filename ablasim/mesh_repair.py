@@ -1,4 +1,4 @@
-"""Pinched walls opened: where tissue only touches itself along an edge or in a point, it is removed.
+"""Pinched walls opened: tissue that touches itself only along an edge or in a point goes.
 
 Such places appear where two branches nearly touch or a wall is thinner than the mesh. MMG fails on
 them, and no heat could flow through them anyway.
@@ -17,7 +17,7 @@ ROUNDS = 12
 
 
 def sound_cells(cells: IntArray) -> NDArray[np.bool_]:
-    """Which cells to keep so that the rest is one piece with a boundary that never pinches, (m,)."""
+    """Which cells to keep for one piece with a boundary that never pinches, (m,)."""
     keep = np.ones(len(cells), dtype=np.bool_)
     for _ in range(ROUNDS):
         number = np.flatnonzero(keep)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ablasim.anatomy import Anatomy, thinnest_vessel
+from ablasim.anatomy import Anatomy, ProbeShape, thinnest_vessel
 from ablasim.errors import UsageError
 from ablasim.frames import MM
 from ablasim.shapes import FloatArray, GridSdf, Tube
@@ -52,10 +52,10 @@ class Sizes:
 
 RESOLUTIONS: dict[str, Sizes] = {
     "preview": Sizes(
-        0.55 * MM, 0.35, 2.0 * MM, 0.10, 0.35, 1.1 * MM, 1.8 * MM, 4.0 * MM, 8.0 * MM, 6.0
+        0.60 * MM, 0.40, 2.4 * MM, 0.10, 0.40, 1.2 * MM, 2.2 * MM, 4.0 * MM, 9.0 * MM, 5.0
     ),
     "standard": Sizes(
-        0.28 * MM, 0.25, 1.2 * MM, 0.05, 0.25, 0.60 * MM, 1.1 * MM, 2.5 * MM, 5.0 * MM, 8.0
+        0.28 * MM, 0.25, 1.2 * MM, 0.05, 0.25, 0.60 * MM, 1.1 * MM, 2.5 * MM, 5.0 * MM, 7.0
     ),
     "fine": Sizes(
         0.14 * MM, 0.18, 0.7 * MM, 0.025, 0.25, 0.30 * MM, 0.6 * MM, 1.5 * MM, 4.0 * MM, 12.0
@@ -86,7 +86,7 @@ class SizeField:
         for probe in self.anatomy.probes:
             distance = np.maximum(probe.hot(x), 0.0)
             heat = np.minimum(heat, distance)
-            near = min(s.electrode, 2.0 * np.pi * self._thinnest(probe.solids) / s.turn)
+            near = self._at(probe)
             size = np.minimum(size, near + s.electrode_growth * distance)
             # The insulated shaft only has to be there: six edges around it are enough.
             shaft = Tube((probe.tip, _far_end(probe.tip, probe.direction)), probe.data.radius)
@@ -115,10 +115,29 @@ class SizeField:
             )
         return size
 
-    @staticmethod
-    def _thinnest(solids: tuple[object, ...]) -> float:
-        radii = [getattr(getattr(solid, "base", None), "radius", None) for solid in solids]
-        return float(min((r for r in radii if r is not None), default=np.inf))
+    def longest_cut(self, x: FloatArray) -> FloatArray:
+        """Longest edge that can be cut by the walls without breaking a thin tube, (n,) [m]."""
+        longest = np.full(len(x), np.inf)
+        heat = np.maximum(np.min([probe.hot(x) for probe in self.anatomy.probes], axis=0), 0.0)
+        for probe in self.anatomy.probes:
+            for solid in probe.solids:
+                radius = getattr(solid.base, "radius", probe.data.radius)
+                longest = np.minimum(longest, radius + np.abs(solid.sdf(x)))
+        for vessel in self.anatomy.vessels:
+            rough = isinstance(vessel.sdf, GridSdf)
+            thinnest = thinnest_vessel(heat) if rough else vessel.diameter
+            longest = np.minimum(longest, 0.5 * thinnest + np.abs(vessel.sdf(x)))
+        return longest
+
+    def finest(self) -> float:
+        """The smallest edge that is wanted [m]."""
+        return min(self._at(probe) for probe in self.anatomy.probes)
+
+    def _at(self, probe: ProbeShape) -> float:
+        """Edge on a probe's hot part: thin tines need shorter ones [m]."""
+        radii = [getattr(solid.base, "radius", np.inf) for solid in probe.solids]
+        thinnest = min(radii, default=np.inf)
+        return float(min(self.sizes.electrode, 2.0 * np.pi * thinnest / self.sizes.turn))
 
 
 def _far_end(

@@ -140,14 +140,14 @@ def bisect(
     work.on = np.concatenate([work.on, new_on])
 
 
-def refine(work: Work, size: Callable[[FloatArray], FloatArray], *, factor: float) -> None:
-    """Bisect edges, the longest first, until none is longer than factor x size at its middle."""
+def refine(work: Work, longest: Callable[[FloatArray], FloatArray]) -> None:
+    """Bisect edges, the longest first, until none is longer than ``longest`` at its middle."""
     settled = []  # a cell without a long edge has none that a neighbour could split
     while True:
         edges, cell_edges = unique_edges(work.cells)
         a, b = work.points[edges[:, 0]], work.points[edges[:, 1]]
         length = np.linalg.norm(a - b, axis=1)
-        long = length > factor * size(0.5 * (a + b))
+        long = length > longest(0.5 * (a + b))
         active = long[cell_edges].any(axis=1)
         settled.append(work.cells[~active])
         if not active.any():

@@ -27,7 +27,7 @@ from ablasim.solve import Solution, Status, StepControl, solve
 LEVELS = {"peak_60C": 60.0, "peak_54C": 54.0, "peak_50C": 50.0}
 """Criteria by peak temperature [°C]: 60 °C kills at once; 54 and 50 °C bracket it."""
 
-STEP_TOLERANCE = {"preview": 0.2, "standard": 0.05, "fine": 0.02}
+STEP_TOLERANCE = {"preview": 0.2, "standard": 0.05, "fine": 0.025}
 """Error of one time step [K]; at 0.05 the zone's volume is within 0.02 % of a tenfold finer one."""
 
 LONGEST_STEP = 15.0

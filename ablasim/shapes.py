@@ -173,7 +173,7 @@ class Intersection:
 
     def __call__(self, x: FloatArray) -> FloatArray:
         """Signed distance (n,) [m]."""
-        distance: FloatArray = np.max([part(x) for part in self.parts], axis=0)
+        distance: FloatArray = np.asarray(np.max([part(x) for part in self.parts], axis=0))
         return distance
 
 
@@ -185,7 +185,7 @@ class Union:
 
     def __call__(self, x: FloatArray) -> FloatArray:
         """Signed distance (n,) [m]."""
-        distance: FloatArray = np.min([part(x) for part in self.parts], axis=0)
+        distance: FloatArray = np.asarray(np.min([part(x) for part in self.parts], axis=0))
         return distance
 
 
@@ -239,6 +239,11 @@ class GridSdf:
             t = f[:, axis].reshape(-1, *([1] * (value.ndim - 2)))
             value = value[..., 0] + t * (value[..., 1] - value[..., 0])
         return value, f, corner
+
+
+def vector(x: FloatArray) -> Vector:
+    """Three coordinates as plain numbers."""
+    return float(x[0]), float(x[1]), float(x[2])
 
 
 def gradient(sdf: Sdf, x: FloatArray) -> FloatArray:

@@ -33,6 +33,9 @@ Floats = NDArray[np.float64]
 LETHAL_C = 60.0
 """Level of the lethal volume that progress and history show [°C]."""
 
+DRIED_GAIN = 0.3
+"""Share of the way that a dried point's heat goes in one step from the old value to the new one."""
+
 MOST_SHIFT = 1.0
 """Most that a point's local error counts with [K]. A few points at the electrode's corners leave
 the vaporisation band abruptly, with errors of tens of kelvin that depend on the mesh: they must
@@ -66,7 +69,7 @@ class State:
         potential: for one volt (n,).
         unit_heat: Joule heat per point for one volt (n,) [W], or per absorbed watt.
         conductance: [S].
-        past_heat: driven heat at the start of the step before (n,) [W].
+        past_heat: driven heat at the start of the step before, or used in it where dried (n,) [W].
         past_step: its length [s]; 0 where there is none to extrapolate from.
     """
 
@@ -295,13 +298,17 @@ def _move_heat(
     step, value, exponent = control
     now = value * state.conductance**exponent * state.unit_heat
     fresh = state.past_step <= 0
-    # Linear extrapolation: second order in time at no cost. Not where tissue has dried: there sigma
-    # falls within milliseconds, and extrapolation would amplify the swings of the lagged heat.
-    still = fresh | (heat.temperature(state.enthalpy) > heat.constants[3])
-    ahead = jnp.where(still, 0.0, 0.5 * step / jnp.where(fresh, 1.0, state.past_step))
-    driven = now + ahead * (now - state.past_heat)
+    # Linear extrapolation: second order in time at no cost. Where tissue has dried, sigma falls
+    # within milliseconds, and the lagged heat would swing between all and nothing from step to
+    # step: there it is approached gradually from the value used before.
+    ahead = jnp.where(fresh, 0.0, 0.5 * step / jnp.where(fresh, 1.0, state.past_step))
+    dried = _dried(heat, heat.temperature(state.enthalpy)) & ~fresh
+    driven = now + jnp.where(dried, DRIED_GAIN - 1.0, ahead) * (now - state.past_heat)
     total = driven.sum()
-    driven = driven * jnp.where(total > 0, now.sum() / jnp.where(total > 0, total, 1.0), 1.0)
+    # A drive of constant power delivers it exactly; the power of the others changes with the load,
+    # and holding it at its value at the start of the step would leave first order in time.
+    steady = (exponent == -1.0) & (total > 0)
+    driven = driven * jnp.where(steady, now.sum() / jnp.where(steady, total, 1.0), 1.0)
     enthalpy, error, flows = rkc_step(
         heat, state.enthalpy, state.peak, driven + constant, step, stages, table
     )
@@ -323,7 +330,12 @@ def _close_step(
     now = value * state.conductance**exponent * state.unit_heat
     after = value * field.conductance**exponent * field.heat
     lag = heat.free * step * (0.5 * (now + after) - moved.driven) / heat.volume
-    shift = heat.temperature(moved.enthalpy + moved.error + lag) - moved.temperature
+    # A dried point follows its neighbours within milliseconds; what the estimate says of it is
+    # damped by its own rate, as an implicit filter would.
+    dried = _dried(heat, moved.temperature)
+    rate = (heat.diagonal + heat.perfusion + heat.wall) / (heat.volume * heat.dry)
+    local = (moved.error + lag) / jnp.where(dried, 1.0 + step * rate, 1.0)
+    shift = heat.temperature(moved.enthalpy + local) - moved.temperature
     shift = jnp.minimum(jnp.abs(shift), MOST_SHIFT)
     warm = jnp.where(moved.temperature - heat.constants[0] > 1.0, heat.volume, 0.0).sum()
     change = jnp.abs(field.conductance / state.conductance - 1.0)
@@ -344,7 +356,8 @@ def _close_step(
         iterations=field.iterations,
         residual=field.residual,
     )
-    new = State(moved.enthalpy, peak, field.potential, field.heat, field.conductance, now, step)
+    past = jnp.where(dried, moved.driven, now)
+    new = State(moved.enthalpy, peak, field.potential, field.heat, field.conductance, past, step)
     return new, report
 
 
@@ -369,6 +382,11 @@ def _enthalpy(heat: Heat, temperature: Array) -> Array:
 @jax.jit
 def _temperature(heat: Heat, enthalpy: Array) -> Array:
     return heat.temperature(enthalpy)
+
+
+def _dried(heat: Heat, temperature: Array) -> Array:
+    """Points above the vaporisation band (n,)."""
+    return temperature > heat.constants[3]
 
 
 def _exceeded_in(values: Array, volume: Array, amount: float) -> Array:

@@ -101,6 +101,7 @@ class Heat:
         perfusion: lumped W (n,) [W/K].
         wall: lumped h A of all walls (n,) [W/K]; wall_heat: the same times the liquid's T [W].
         free: 1 where a point's temperature is unknown, 0 where it is held (n,).
+        diagonal: sum of each point's k0 weights (n,) [W/K].
         index: neighbours; weight: their k0 weights [W/K]; slope: their dk weights [W/K2] or None
             where dk/k0 is the same everywhere and `ratio` [1/K] says it all.
         wall_point, wall_area, wall_id: points of every wall (b,), their h A [W/K], their wall.
@@ -116,6 +117,7 @@ class Heat:
     wall: Array
     wall_heat: Array
     free: Array
+    diagonal: Array
     index: Slices
     weight: Slices
     slope: Slices | None
@@ -247,6 +249,5 @@ def fastest_rate(heat: Heat, enthalpy: Array) -> Array:
     scale = heat.free / jnp.sqrt(heat.volume * capacity)
     reach = jnp.sqrt(factor) * scale
     size = tuple(jnp.abs(w) for w in heat.weight)
-    diagonal = jnp.concatenate([w.sum(axis=0) for w in heat.weight])
     sink = scale * (heat.perfusion + heat.wall)
-    return (reach * (product(heat.index, size, reach) + diagonal * reach) + scale * sink).max()
+    return (reach * (product(heat.index, size, reach) + heat.diagonal * reach) + scale * sink).max()

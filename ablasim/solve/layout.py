@@ -97,6 +97,11 @@ class Graph:
         weights = (cell_values[:, None] * self.stiffness).ravel()
         return np.bincount(self.edge_of.ravel(), weights, minlength=len(self.edges))
 
+    def row_sums(self, edge_weights: Floats) -> Floats:
+        """Sum of the weights of each point's edges (n,), the operator's diagonal."""
+        both = np.concatenate([edge_weights, edge_weights])
+        return np.bincount(self.edges.T.ravel(), both, minlength=len(self.to_mesh))
+
     def matrix(self, edge_weights: Floats) -> sp.csr_matrix:
         """The stiffness matrix of given edge weights, with its diagonal."""
         shape = (len(self.indptr) - 1,) * 2

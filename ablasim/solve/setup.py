@@ -49,6 +49,7 @@ def heat_arrays(problem: BioheatProblem, graph: Graph, dtype: str) -> Heat:
         wall=put(walls[0], dtype),
         wall_heat=put(walls[1], dtype),
         free=put(~held[order], dtype),
+        diagonal=put(graph.row_sums(weights), dtype),
         index=_indices(rows),
         weight=entries(weights),
         slope=None if same else entries(slopes),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
-from exact import Floats
+from numpy.typing import NDArray
 
 from ablasim.anatomy import Anatomy, ProbeShape, Solid, block_solid
 from ablasim.catalogue import NeedleShape, ProbeData
@@ -12,6 +14,8 @@ from ablasim.mesh_sizes import sizes_of
 from ablasim.physics.generator import ConstantGenerator
 from ablasim.physics.problem import Laws, Materials
 from ablasim.shapes import Sdf
+
+Floats = NDArray[np.float64]
 
 BODY = 37.0
 K = 0.52
@@ -53,8 +57,8 @@ def off(duration: float) -> ConstantGenerator:
     return ConstantGenerator("power", 0.0, duration)
 
 
-def held(mesh: TetMesh, values: dict[str, float | Floats]) -> Floats:
-    """`fixed_temperature` (n,) that holds whole surfaces, at a number or at values per point [°C]."""
+def held(mesh: TetMesh, values: Mapping[str, float | Floats]) -> Floats:
+    """`fixed_temperature` (n,) that holds surfaces at a number or at values per point [°C]."""
     fixed = np.full(len(mesh.points), np.nan)
     for name, value in values.items():
         points = np.unique(mesh.surface_faces(name))

@@ -1,6 +1,6 @@
 """Closed-form solutions that the verification tests compare with (SciPy only).
 
-theta = T - T_b [K]; lengths in metres. W is the perfusion conductance [W/m3/K] and mu = sqrt(W/k) the
+theta = T - T_b [K]; lengths in metres. W is the perfusion conductance [W/m3/K], mu = sqrt(W/k) the
 inverse of its length scale. Every function is checked against printed numbers in `test_exact.py`.
 """
 

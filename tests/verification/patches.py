@@ -1,4 +1,4 @@
-"""Structured meshes of patches on which radial exact solutions hold: the cut sides carry no flow."""
+"""Structured meshes of patches on which radial exact solutions hold: cut sides carry no flow."""
 
 from collections.abc import Callable
 from itertools import permutations
@@ -36,9 +36,7 @@ def box(
         tets.append(
             np.stack(
                 [
-                    number[
-                        tuple(slice(c[a], shape[a] - 1 + c[a]) for a in range(3))
-                    ].ravel()
+                    number[tuple(slice(c[a], shape[a] - 1 + c[a]) for a in range(3))].ravel()
                     for c in walk
                 ],
                 axis=1,

@@ -66,41 +66,73 @@ def smooth_distance(volume: Volume, mask: Mask, sigma: float) -> FloatArray:
         sigma: of the Gaussian [m].
     """
     distance = volume.resample(signed_distance(mask, volume.voxel))
-    wanted = float(volume.resample(mask.astype(np.float64)).sum())
-    smoothed: FloatArray = ndimage.gaussian_filter(distance, sigma / volume.spacing)
-    return smoothed - _level_of_volume(smoothed, wanted, volume.spacing)
+    wanted = float(volume.resample(mask.astype(np.float32)).sum(dtype=np.float64))
+    smoothed = ndimage.gaussian_filter(distance, sigma / volume.spacing)
+    # Between voxels a distance from their centres is flatter than a distance from a surface.
+    near = redistance(smoothed, volume.spacing)
+    return redistance(near - _level_of_volume(near, wanted, volume.spacing), volume.spacing)
 
 
 def signed_distance(mask: Mask, voxel: FloatArray) -> FloatArray:
-    """Distance to the boundary between voxels, negative inside, at most BAND, (ni, nj, nk) [m].
+    """Distance to voxels of the other kind, negative inside, at most BAND, (ni, nj, nk) [m].
 
-    The boundary lies half-way between the centres of two voxels of different kind.
+    Half of the smallest voxel edge is taken off, so that the zero lies between the voxels.
     """
     if mask.all() or not mask.any():
-        return np.full(mask.shape, -BAND if mask.all() else BAND)
-    outside, nearest_in = ndimage.distance_transform_edt(~mask, sampling=voxel, return_indices=True)
-    inside, nearest_out = ndimage.distance_transform_edt(mask, sampling=voxel, return_indices=True)
-    own = np.indices(mask.shape)
+        return np.full(mask.shape, -BAND if mask.all() else BAND, dtype=np.float32)
+    half = 0.5 * voxel.min()
+    outside = ndimage.distance_transform_edt(~mask, sampling=voxel) - half
+    inside = ndimage.distance_transform_edt(mask, sampling=voxel) - half
+    distance: FloatArray = np.clip(np.where(mask, -inside, outside), -BAND, BAND)
+    return distance.astype(np.float32)
 
-    def half_step(nearest: NDArray[np.int32]) -> FloatArray:
-        # Half a voxel along the line to the nearest centre of the other kind.
-        across = np.abs(nearest - own) * voxel.reshape(3, 1, 1, 1)
-        length = np.maximum(np.linalg.norm(across, axis=0), 1e-12)
-        step: FloatArray = 0.5 * (across * voxel.reshape(3, 1, 1, 1)).sum(axis=0) / length
-        return step
 
-    distance = np.where(mask, -inside + half_step(nearest_out), outside - half_step(nearest_in))
-    clipped: FloatArray = np.clip(distance, -BAND, BAND)
-    return clipped
+def redistance(values: FloatArray, spacing: float) -> FloatArray:
+    """Signed distance from the zero set of a function on a grid, at most BAND [m].
+
+    A sample beside the surface is first moved onto it along the gradient; every other sample
+    measures its distance to where its nearest such sample went.
+    """
+    negative = values < 0.0
+    beside = np.zeros(values.shape, dtype=np.bool_)
+    for axis in range(3):
+        low = [slice(None)] * 3
+        high = [slice(None)] * 3
+        low[axis], high[axis] = slice(None, -1), slice(1, None)
+        crossing = negative[tuple(low)] != negative[tuple(high)]
+        beside[tuple(low)] |= crossing
+        beside[tuple(high)] |= crossing
+    if not beside.any():
+        return np.where(negative, -BAND, BAND)
+    seeds = np.argwhere(beside)
+    place = tuple(seeds.T)
+    slope = np.stack([g[place] for g in np.gradient(values, spacing)], axis=1)
+    square = np.maximum(np.einsum("ij,ij->i", slope, slope), 0.01)
+    step = -(values[place] / square)[:, None] * slope
+    length = np.linalg.norm(step, axis=1, keepdims=True)
+    step *= np.minimum(1.0, 1.5 * spacing / np.maximum(length, 1e-12))
+    number = np.full(values.shape, -1, dtype=np.int32)
+    number[place] = np.arange(len(seeds))
+    far, nearest = ndimage.distance_transform_edt(~beside, sampling=spacing, return_indices=True)
+    band = np.argwhere(far < BAND)
+    where = tuple(band.T)
+    seed = number[tuple(axis[where] for axis in nearest)]
+    gap = spacing * (band - seeds[seed]) - step[seed]
+    result = np.full(values.shape, BAND)
+    result[where] = np.minimum(np.linalg.norm(gap, axis=1), BAND)
+    return np.where(negative, -result, result)
 
 
 def _level_of_volume(values: FloatArray, wanted: float, spacing: float) -> float:
     """The level below which ``values`` fills as much as ``wanted`` samples."""
-    low, high = -BAND, BAND
-    for _ in range(40):
+    reach = 3.0 * spacing
+    near = values[np.abs(values) < 2.0 * reach]
+    base = float((values <= -2.0 * reach).sum())
+    low, high = -reach, reach
+    for _ in range(30):
         level = 0.5 * (low + high)
         # A linear ramp one sample wide counts cut cells by their share.
-        filled = float(np.clip(0.5 - (values - level) / spacing, 0.0, 1.0).sum())
+        filled = base + float(np.clip(0.5 - (near - level) / spacing, 0.0, 1.0).sum())
         low, high = (level, high) if filled < wanted else (low, level)
     return 0.5 * (low + high)
 
@@ -125,7 +157,7 @@ def open_tubes(
         return None
     radius = thinnest(volume.origin + spacing * inside)
     place = tuple(inside.T)
-    core[place] = distance[place] < 0.4 * spacing - radius
+    core[place] = distance[place] < 0.35 * spacing - radius
     if not core.any():
         return None
     to_core, nearest = ndimage.distance_transform_edt(~core, sampling=spacing, return_indices=True)

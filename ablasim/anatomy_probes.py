@@ -1,0 +1,171 @@
+"""Probes in place: solids whose flat ends and insulation junctions are planes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ablasim.catalogue import AntennaShape, NeedleShape, ProbeData, TinesShape
+from ablasim.shapes import (
+    Cone,
+    FloatArray,
+    HalfSpace,
+    Intersection,
+    Sdf,
+    Torus,
+    Tube,
+    Union,
+    Vector,
+    vector,
+)
+
+FAR = 1.0  # [m]; a shaft runs this far past its tip, out of every block
+
+
+@dataclass(frozen=True)
+class Solid:
+    """A body with sharp edges only where planes clip it.
+
+    Attributes:
+        base: smooth shape.
+        clips: the body is the part of the base inside all of these.
+        marks: planes whose trace on the wall separates named parts.
+    """
+
+    base: Sdf
+    clips: tuple[HalfSpace, ...] = ()
+    marks: tuple[HalfSpace, ...] = ()
+
+    @property
+    def sdf(self) -> Sdf:
+        """Signed distance of the body."""
+        return Intersection((self.base, *self.clips)) if self.clips else self.base
+
+
+@dataclass(frozen=True)
+class ProbeShape:
+    """A probe in place.
+
+    Attributes:
+        data: of the catalogue, with the placement's coolant.
+        tip: [m].
+        direction: unit vector from the tip towards the entry.
+        roll: turn about the axis [rad].
+        solids: bodies that make up the probe.
+        hot: shape around which heat is released, for mesh sizes.
+    """
+
+    data: ProbeData
+    tip: Vector
+    direction: Vector
+    roll: float
+    solids: tuple[Solid, ...]
+    hot: Sdf
+
+    @property
+    def sdf(self) -> Sdf:
+        """Signed distance of the whole probe."""
+        parts = tuple(solid.sdf for solid in self.solids)
+        return parts[0] if len(parts) == 1 else Union(parts)
+
+    @property
+    def active_centre(self) -> FloatArray:
+        """Middle of the heating part, (3,) [m]."""
+        return np.asarray(self.tip) + self.data.active_centre * np.asarray(self.direction)
+
+    def along(self, x: FloatArray) -> FloatArray:
+        """Distance from the tip along the axis towards the entry, (n,) [m]."""
+        distance: FloatArray = (x - np.asarray(self.tip)) @ np.asarray(self.direction)
+        return distance
+
+    def surface_parts(self, x: FloatArray) -> list[str]:
+        """Which part of the wall each point (n, 3) belongs to: active, cooled or shaft."""
+        s = self.along(x)
+        active, cooled_from, cooled_to = part_limits(self.data)
+        part = np.where(
+            s < active, "active", np.where((s > cooled_from) & (s < cooled_to), "cooled", "shaft")
+        )
+        return [str(name) for name in part]
+
+
+def heat_distance(probes: tuple[ProbeShape, ...], x: FloatArray) -> FloatArray:
+    """Distance of points (n, 3) [m] from the hot part of the nearest probe, (n,) [m]."""
+    nearest: FloatArray = np.asarray(np.min([probe.hot(x) for probe in probes], axis=0))
+    return np.maximum(nearest, 0.0)
+
+
+def part_limits(data: ProbeData) -> tuple[float, float, float]:
+    """Where the active part ends, where the cooled shaft begins and ends, from the tip [m]."""
+    shape = data.shape
+    if isinstance(shape, NeedleShape):
+        active = shape.active_length
+    elif isinstance(shape, TinesShape):
+        active = shape.conducting_length
+    else:
+        active = shape.slot_from_tip + 0.5 * shape.slot_length
+    cooling = data.cooling
+    if cooling is None or cooling.cooled_length <= 0.0:
+        return active, math.inf, math.inf
+    start = max(active, cooling.cooled_from)
+    return active, start, cooling.cooled_from + cooling.cooled_length
+
+
+def place_probe(
+    data: ProbeData, tip: FloatArray, direction: FloatArray, roll: float = 0.0
+) -> ProbeShape:
+    """A probe of the catalogue put in place.
+
+    Args:
+        data: the probe.
+        tip: (3,) [m].
+        direction: (3,) from the tip towards the entry; any length.
+        roll: turn about its axis [rad].
+    """
+    axis = np.asarray(direction, dtype=np.float64)
+    axis = axis / np.linalg.norm(axis)
+    tip = np.asarray(tip, dtype=np.float64)
+    shape = data.shape
+    radius = data.radius
+    limits = sorted({limit for limit in part_limits(data) if limit < FAR})
+    marks = tuple(HalfSpace(vector(tip + s * axis), vector(axis)) for s in limits)
+    end = HalfSpace(vector(tip), vector(-axis))
+    # The base runs on past a flat end, so that only the plane makes the end.
+    tube = Tube((vector(tip - 3.0 * radius * axis), vector(tip + FAR * axis)), radius)
+    trunk: Sdf = tube
+    solids: tuple[Solid, ...]
+    if isinstance(shape, TinesShape):
+        tines = _tines(shape, tip, axis, roll)
+        solids = (*tines, Solid(tube, (end,), marks))
+        heel = Tube((vector(tip), vector(tip + shape.conducting_length * axis)), radius)
+        hot: Sdf = Union((heel, *(tine.sdf for tine in tines)))
+    else:
+        clips: tuple[HalfSpace, ...] = (end,)
+        if isinstance(shape, NeedleShape) and shape.tip == "cone" and shape.cone_length > 0.0:
+            cone = Cone(vector(tip), vector(axis), math.atan2(radius, shape.cone_length))
+            trunk, clips = Intersection((tube, cone)), ()
+        solids = (Solid(trunk, clips, marks),)
+        length = part_limits(data)[0]
+        if isinstance(shape, AntennaShape) and data.sar is not None:
+            length = shape.slot_from_tip + data.sar.axial_length
+        hot = Tube((vector(tip), vector(tip + length * axis)), radius)
+    return ProbeShape(data, vector(tip), vector(axis), roll, solids, hot)
+
+
+def _tines(shape: TinesShape, tip: FloatArray, axis: FloatArray, roll: float) -> tuple[Solid, ...]:
+    """Half tori ahead of the tip; the first points along ``across`` turned by the roll."""
+    helper = np.eye(3)[int(np.argmin(np.abs(axis)))]
+    across = np.cross(np.cross(axis, helper), axis)
+    across = across / np.linalg.norm(across)
+    sideways = np.cross(axis, across)
+    front = HalfSpace(vector(tip), vector(axis))
+    solids = []
+    for i in range(shape.tine_count):
+        angle = roll + 2.0 * math.pi * i / shape.tine_count
+        outward = math.cos(angle) * across + math.sin(angle) * sideways
+        normal = np.cross(axis, outward)
+        centre = tip + shape.arc_centre_offset * outward
+        torus = Torus(vector(centre), vector(normal), shape.arc_radius, shape.tine_radius)
+        solids.append(Solid(torus, (front,)))
+    return tuple(solids)
