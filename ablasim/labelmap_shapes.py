@@ -106,7 +106,8 @@ def redistance(values: FloatArray, spacing: float) -> FloatArray:
         return np.where(negative, -BAND, BAND)
     seeds = np.argwhere(beside)
     place = tuple(seeds.T)
-    slope = np.stack([g[place] for g in np.gradient(values, spacing)], axis=1)
+    slopes: list[FloatArray] = list(np.gradient(values, spacing))
+    slope = np.stack([g[place] for g in slopes], axis=1)
     square = np.maximum(np.einsum("ij,ij->i", slope, slope), 0.01)
     step = -(values[place] / square)[:, None] * slope
     length = np.linalg.norm(step, axis=1, keepdims=True)

@@ -1,7 +1,7 @@
 """Does an independent code give the same? RF at 30 W around a cooled needle, no vessel, no tumour.
 
 The reference is an axisymmetric cell-centred finite-volume code, refined until it no longer moved
-(its own spread is given as +-). Here: the shipped scenario, in three dimensions, at fine resolution.
+(its own spread is given as +-). Here: the shipped scenario, in three dimensions, fine resolution.
 
     python benchmarks/code_to_code.py [--resolution standard]
 """

@@ -1,8 +1,8 @@
 """How long does the main job take, how much memory, and how fast does a second case start?
 
-RF beside the portal vein, twelve minutes of treatment, standard resolution, as a user would run it:
-one process per run, first with an empty cache, then with another power. The answer is checked before
-any time is written.
+RF beside the portal vein, twelve minutes of treatment, standard resolution, as a user would run
+it: one process per run, first with an empty cache, then with another power. The answer is checked
+before any time is written.
 
     python benchmarks/main_job.py [--scenario FILE] [--smoke]
 """

@@ -1,4 +1,4 @@
-"""What every benchmark writes beside its numbers: machine, versions, date; as JSON in `results/`."""
+"""What every benchmark writes beside its numbers: machine, versions, date; JSON in `results/`."""
 
 import json
 import os

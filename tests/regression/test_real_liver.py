@@ -1,4 +1,4 @@
-"""RF of a synthetic tumour in a real liver, twelve minutes; skipped where the label map is absent."""
+"""RF of a synthetic tumour in a real liver, 12 minutes; skipped where the label map is absent."""
 
 import json
 from pathlib import Path

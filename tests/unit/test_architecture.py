@@ -22,7 +22,7 @@ LAYERS = (
     "safe_yaml",
     "catalogue",  # above the scenario, which checks its names against the catalogue
     "scenario",
-    "shapes label_shapes nifti_header",
+    "shapes",
     "anatomy labelmap mesh mesher",
     "own_mesh",
     " ".join(LAWS),
@@ -31,6 +31,7 @@ LAYERS = (
     "solve.solution solve.layout solve.checkpoint",
     "solve.stepping",
     "solve.kernels solve.multigrid solve.rkc solve.potential solve.setup",
+    "solve.jax_step",
     "solve.jax_engine solve.dolfinx_engine",
     "solve",
     "assess",
@@ -40,10 +41,11 @@ LAYERS = (
     "run",
     "doctor",
     "cli",
+    "__main__",
 )
 ENGINES = ("solve.jax_engine", "solve.dolfinx_engine")
 JAX = ("solve.kernels", "solve.multigrid", "solve.rkc", "solve.potential", "solve.setup")
-JAX += ("solve.jax_engine",)
+JAX += ("solve.jax_step", "solve.jax_engine")
 
 # Who alone may import a library (and what a library drags along).
 LIBRARIES = {
