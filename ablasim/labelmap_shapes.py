@@ -12,7 +12,7 @@ from scipy import ndimage
 from ablasim.frames import MM
 from ablasim.shapes import FloatArray, GridSdf
 
-BAND = 6.0 * MM  # distances are kept up to this far from the surface
+BAND = 20.0 * MM  # distances are kept up to this far; edges grow with them
 SMALLEST_VESSEL = 100.0 * MM**3  # an island below this volume is noise
 CAPSULE_RADIUS = 3.0 * MM  # vessels that leave the liver do not drag its surface along
 
@@ -158,18 +158,23 @@ def open_tubes(
         return None
     radius = thinnest(volume.origin + spacing * inside)
     place = tuple(inside.T)
-    core[place] = distance[place] < 0.35 * spacing - radius
+    core[place] = distance[place] < 0.25 * spacing - radius
     if not core.any():
         return None
     to_core, nearest = ndimage.distance_transform_edt(~core, sampling=spacing, return_indices=True)
     depth = -distance[tuple(nearest)]
     opened = np.maximum(distance, to_core - depth - 0.8 * spacing)
+    # The balls' union is ragged where branches were cut off: rounded like everything else.
+    rounded = redistance(np.clip(opened, -BAND, BAND), spacing)
+    opened = redistance(ndimage.gaussian_filter(rounded, 0.7), spacing)
     parts, count = ndimage.label(opened < 0.0)
     sizes = ndimage.sum_labels(np.ones(parts.shape), parts, np.arange(count + 1)) * spacing**3
     small = sizes < SMALLEST_VESSEL
     small[0] = False
     kept: FloatArray = np.where(small[parts], 0.5 * spacing, opened)
-    return kept if bool((kept < 0.0).any()) else None
+    if not (kept < 0.0).any():
+        return None
+    return redistance(kept, spacing) if small.any() else kept
 
 
 def closed_liver(volume: Volume, mask: Mask) -> FloatArray:

@@ -33,6 +33,7 @@ class Sizes:
         tumour: on the tumour's surface [m].
         capsule: on the liver's surface [m].
         largest: anywhere [m].
+        tube: on a vessel, at most this share of its diameter [-].
         turn: edges around a thin tube, at least: limits the electrode size on tines [-].
     """
 
@@ -45,6 +46,7 @@ class Sizes:
     tumour: float
     capsule: float
     largest: float
+    tube: float
     turn: float
     near: float = 12.0 * MM
     reach: float = 22.0 * MM
@@ -52,13 +54,13 @@ class Sizes:
 
 RESOLUTIONS: dict[str, Sizes] = {
     "preview": Sizes(
-        0.60 * MM, 0.40, 2.4 * MM, 0.10, 0.40, 1.2 * MM, 2.2 * MM, 4.0 * MM, 9.0 * MM, 5.0
+        0.50 * MM, 0.32, 1.8 * MM, 0.10, 0.40, 1.2 * MM, 2.2 * MM, 4.0 * MM, 9.0 * MM, 0.55, 6.0
     ),
     "standard": Sizes(
-        0.28 * MM, 0.25, 1.2 * MM, 0.05, 0.25, 0.60 * MM, 1.1 * MM, 2.5 * MM, 5.0 * MM, 7.0
+        0.28 * MM, 0.20, 1.1 * MM, 0.045, 0.20, 0.60 * MM, 1.1 * MM, 2.5 * MM, 5.0 * MM, 0.35, 7.0
     ),
     "fine": Sizes(
-        0.14 * MM, 0.18, 0.7 * MM, 0.025, 0.25, 0.30 * MM, 0.6 * MM, 1.5 * MM, 4.0 * MM, 12.0
+        0.14 * MM, 0.18, 0.7 * MM, 0.025, 0.25, 0.30 * MM, 0.6 * MM, 1.5 * MM, 4.0 * MM, 0.25, 12.0
     ),
 }
 
@@ -103,7 +105,7 @@ class SizeField:
             thinnest: float | FloatArray = vessel.diameter
             if isinstance(vessel.sdf, GridSdf):
                 thinnest = thinnest_vessel(heat)
-            wall = np.minimum(s.wall * scale + remote, 0.35 * thinnest)
+            wall = np.minimum(s.wall * scale + remote, s.tube * thinnest)
             size = np.minimum(size, wall + s.outer_growth * np.abs(vessel.sdf(x)))
         if self.anatomy.tumour is not None:
             size = np.minimum(

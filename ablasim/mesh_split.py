@@ -25,6 +25,8 @@ _LOST_WITH = [
 ]
 
 TOLERANCE = 1e-9  # [m]; a point this close to a surface lies on it
+NEAR_WALL = 1e-4  # [m]; a cell whose corners are all this near may lie across a thin tube
+ARRIVED = 0.02  # a pull that leaves more than this share of the distance has missed the surface
 SNAP_FRACTION = 0.4
 SNAP_QUALITY = 0.08  # a pull that leaves a worse tetrahedron is taken back
 
@@ -257,6 +259,9 @@ def _snap(work: Work, sdf: Sdf, phi: FloatArray, edges: IntArray) -> None:
     original = work.points.copy()
     pulled = project(sdf, original[moved])
     pulled = _onto_line(work, pulled, work.on[moved] | 1 << (len(work.surfaces) - 1))
+    # A function that is no distance far from its surface can lead astray: such points stay.
+    arrived = np.abs(sdf(pulled)) < ARRIVED * np.abs(phi[moved]) + TOLERANCE
+    moved, pulled = moved[arrived], pulled[arrived]
     work.points[moved] = pulled
     is_moved = np.zeros(len(phi), dtype=np.bool_)
     is_moved[moved] = True
@@ -295,12 +300,15 @@ def cells_inside(work: Work, sdf: Sdf) -> NDArray[np.bool_]:
     """Which cells lie inside a shape the mesh has been split along, (m,).
 
     The corner farthest from the surface decides: the middle of a thin cell outside a convex wall
-    can lie inside it.
+    can lie inside it. Only where all corners lie on the wall, as across a thin tube, does the
+    middle decide.
     """
     phi = sdf(work.points)[work.cells]
     farthest = phi[np.arange(len(phi)), np.argmax(np.abs(phi), axis=1)]
-    flat = np.abs(farthest) < TOLERANCE
-    if flat.any():
-        farthest[flat] = sdf(work.points[work.cells[flat]].mean(axis=1))
+    near = np.flatnonzero(np.abs(farthest) < NEAR_WALL)
+    if len(near):
+        middle = sdf(work.points[work.cells[near]].mean(axis=1))
+        across = np.abs(middle) > 5.0 * np.abs(farthest[near])
+        farthest[near[across]] = middle[across]
     inside: NDArray[np.bool_] = farthest < 0.0
     return inside

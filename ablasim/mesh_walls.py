@@ -25,13 +25,15 @@ class Wall:
     """One smooth piece of a surface.
 
     Attributes:
-        sdf: vanishes on it.
+        sdf: vanishes on it, and perhaps on its continuation.
+        body: signed distance of what the wall bounds.
         surface: name prefix of the boundary, "" for a surface between regions.
         hausdorff: how far MMG may stray from the curved wall [m].
         radius: of a round wall [m]; 0 where chords are not compensated.
     """
 
     sdf: Sdf
+    body: Sdf
     surface: str
     hausdorff: float
     radius: float = 0.0
@@ -43,21 +45,21 @@ def walls_of(anatomy: Anatomy, electrode: float) -> list[Wall]:
     for i, probe in enumerate(anatomy.probes):
         for solid in probe.solids:
             radius = getattr(solid.base, "radius", 0.0)
-            walls.append(Wall(solid.base, f"probe.{i}", 0.2 * electrode, radius))
-            walls += [Wall(clip, f"probe.{i}", 0.2 * electrode) for clip in solid.clips]
+            walls.append(Wall(solid.base, solid.sdf, f"probe.{i}", 0.2 * electrode, radius))
+            walls += [Wall(clip, solid.sdf, f"probe.{i}", 0.2 * electrode) for clip in solid.clips]
     for vessel in anatomy.vessels:
         radius = getattr(vessel.sdf, "radius", 0.0)
         # The roughness of a label map is no shape worth refining for.
         hausdorff = ROUGH_WALL if isinstance(vessel.sdf, GridSdf) else 0.4 * electrode
-        walls.append(Wall(vessel.sdf, f"vessel.{vessel.name}", hausdorff, radius))
+        walls.append(Wall(vessel.sdf, vessel.sdf, f"vessel.{vessel.name}", hausdorff, radius))
     for part in (anatomy.block.base, *anatomy.block.clips):
-        walls.append(Wall(part, "outer", 0.5 * MM))
+        walls.append(Wall(part, anatomy.block.sdf, "outer", 0.5 * MM))
     if anatomy.tumour is not None:
         radius = getattr(anatomy.tumour, "radius", 0.0) / 3.0  # curved both ways
         hausdorff = 0.5 * ROUGH_WALL if isinstance(anatomy.tumour, GridSdf) else 0.5 * electrode
-        walls.append(Wall(anatomy.tumour, "", hausdorff, radius))
+        walls.append(Wall(anatomy.tumour, anatomy.tumour, "", hausdorff, radius))
     if anatomy.liver is not None:
-        walls.append(Wall(anatomy.liver, "", 1.5 * ROUGH_WALL))
+        walls.append(Wall(anatomy.liver, anatomy.liver, "", 1.5 * ROUGH_WALL))
     return walls
 
 
@@ -99,11 +101,14 @@ def _nearest_wall(
     for number, wall in enumerate(walls):
         if (wall.surface != "") is not boundary:
             continue
-        score = np.abs(wall.sdf(corner.reshape(-1, 3)).reshape(-1, 3)).max(axis=1) / length
-        close = np.flatnonzero(score < 1.0)
+        flat = corner.reshape(-1, 3)
+        off = np.maximum(np.abs(wall.sdf(flat)), np.abs(wall.body(flat)))
+        # A triangle that lies in no wall, where tissue was removed, goes to the nearest.
+        score = off.reshape(-1, 3).max(axis=1) / length + 0.3
+        close = np.flatnonzero(score < 1.3)
         slope = gradient(wall.sdf, middle[close])
         slope /= np.maximum(np.linalg.norm(slope, axis=1), 1e-30)[:, None]
-        score[close] += 0.3 * (1.0 - np.abs(np.einsum("ij,ij->i", slope, normal[close])))
+        score[close] -= 0.3 * np.abs(np.einsum("ij,ij->i", slope, normal[close]))
         better = score < best
         best[better] = score[better]
         wall_of[better] = number

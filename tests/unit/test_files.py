@@ -73,6 +73,7 @@ def record(radius: float = 12 * MM, *, tumour: bool = True, grid: Grid | None = 
         potential=np.linspace(0.0, 40.0, len(mesh.points)),
         history={
             "time_s": np.array([0.0, 360.0, 720.0]),
+            "step_s": np.array([240.0, 240.0, 240.0]),
             "power_W": np.array([30.0, 30.0, 30.0]),
             "impedance_ohm": np.array([60.0, 50.0, np.nan]),
         },

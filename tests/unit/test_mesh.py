@@ -28,6 +28,7 @@ from ablasim.mesh_tet import (
     tet_quality,
     tet_volumes,
 )
+from ablasim.mesh_walls import tag_faces, walls_of
 from ablasim.shapes import HalfSpace, Sphere, Tube
 
 NEEDLE = catalogue.probe("cooled_needle_17g_20mm")
@@ -59,7 +60,7 @@ def mesh() -> TetMesh:
 
 
 def test_cells_are_sound(mesh: TetMesh) -> None:
-    assert 4_000 < len(mesh.points) < 15_000
+    assert 4_000 < len(mesh.points) < 20_000
     assert mesh.cell_volumes().min() > 0.0
     assert mesh.quality().min() > 0.1
     assert mesh.h_min() > 0.15 * MM, "a flat cell would slow the explicit solution"
@@ -121,6 +122,33 @@ def test_points_of_walls_lie_on_them(mesh: TetMesh) -> None:
     outer = np.unique(mesh.surface_faces("outer"))
     radius = np.linalg.norm(mesh.points[outer], axis=1)
     np.testing.assert_allclose(radius, 0.5 * BLOCK, atol=0.1 * MM)
+
+
+def test_every_face_lies_on_the_wall_it_is_named_after(mesh: TetMesh) -> None:
+    anatomy = small_anatomy()
+    walls = {"probe.0.active": anatomy.probes[0].sdf, "probe.0.shaft": anatomy.probes[0].sdf}
+    walls |= {"vessel.vein": anatomy.vessels[0].sdf, "outer": anatomy.block.sdf}
+    for name, sdf in walls.items():
+        corners = mesh.points[np.unique(mesh.surface_faces(name))]
+        assert np.abs(sdf(corners)).max() < 0.1 * MM, name
+
+
+def test_a_face_in_no_wall_goes_to_the_nearest_body() -> None:
+    """Where tissue was removed: not to a probe whose endless plane happens to pass there."""
+    anatomy = small_anatomy()
+    walls = walls_of(anatomy, 0.3 * MM)
+    work = lattice(np.full(3, -12.0 * MM), np.full(3, 12.0 * MM), 4.0 * MM)
+    # A hole around the vessel, its lower side in the plane of the needle's end.
+    middle = work.points[work.cells].mean(axis=1)
+    work.points[:, 2] += np.where(np.abs(work.points[:, 2] + 12.0 * MM) < 1e-9, 2.0 * MM, 0.0)
+    gone = (middle[:, 0] > 8.0 * MM) & (np.abs(middle[:, 1]) < 4.0 * MM)
+    work.drop(gone)
+    region = np.zeros(len(work.cells), dtype=np.int16)
+    faces, refs = tag_faces(anatomy, work, region, walls)
+    bottom = np.abs(work.points[faces][:, :, 2] + 10.0 * MM).max(axis=1) < 1e-9
+    far = work.points[faces].mean(axis=1)[:, 0] > 7.0 * MM
+    named = {walls[int(ref) // 4 - 1].surface for ref in refs[bottom & far]}
+    assert "probe.0" not in named and named
 
 
 def test_the_needle_s_end_is_flat(mesh: TetMesh) -> None:
