@@ -182,7 +182,7 @@ def test_history_has_a_row_per_step_and_gaps_for_missing_values(
     with (run[0] / "history.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["time_s"] for row in rows] == ["0", "360", "720"]
-    assert rows[2] == {"time_s": "720", "power_W": "30", "impedance_ohm": ""}
+    assert rows[2] == {"time_s": "720", "step_s": "240", "power_W": "30", "impedance_ohm": ""}
 
 
 def test_surfaces_and_fields_are_in_millimetres(run: tuple[Path, RunRecord]) -> None:
