@@ -151,7 +151,7 @@ def mesh(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="Mesh to write: .vtu, .msh, .xdmf, ...", metavar="FILE"
+            "--output", "-o", help="Mesh to write: .vtu, .vtk, .msh, ...", metavar="FILE"
         ),
     ],
     overrides: Overrides = None,

@@ -25,7 +25,7 @@ from ablasim.mesh_tet import FloatArray, IntArray, TetMesh, boundary_faces, face
 from ablasim.mesh_walls import PARTS, Contact, Wall, tag_faces, walls_of
 from ablasim.progress import Progress, ProgressCallback
 
-MESHER_VERSION = 7  # part of the cache's key: raise it when the same anatomy gives another mesh
+MESHER_VERSION = 9  # part of the cache's key: raise it when the same anatomy gives another mesh
 HEIGHT_FACTOR = 1.6  # of the finest edge: a quarter of it is half a regular cell's height there
 LATTICE_FACTOR = 1.95  # longest edge of the lattice over the wanted mean edge
 LIVER, TUMOUR, OUTSIDE = 0, 1, 2

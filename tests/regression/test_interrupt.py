@@ -40,7 +40,10 @@ def test_interrupted_run_continues_to_the_same_end(scenario: Scenario, tmp_path:
     assert first > 20.0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
     assert np.allclose(result.solution.times, whole.solution.times)
-    assert np.abs(result.solution.temperature - whole.solution.temperature).max() < 1e-3
+    apart = np.abs(result.solution.temperature - whole.solution.temperature)
+    # The multigrid is set up anew, so the potential differs within its tolerance; a few points at
+    # the electrode's corners, a singularity, amplify that.
+    assert np.quantile(apart, 0.999) < 1e-4
     assert result.summary["energy"]["balance_error"] < 1e-9
 
 
