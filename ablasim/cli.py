@@ -150,9 +150,7 @@ def mesh(
     scenario: ScenarioFile,
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", help="Mesh to write: .vtu, .vtk, .msh, ...", metavar="FILE"
-        ),
+        typer.Option("--output", "-o", help="Mesh to write: .vtu, .vtk, .msh, ...", metavar="FILE"),
     ],
     overrides: Overrides = None,
     resolution: ResolutionOption = None,
