@@ -2,8 +2,7 @@
 
 Points are numbered by reverse Cuthill-McKee and then sorted, stably, by their number of neighbours,
 so that a sparse matrix becomes a few dense slices of about equal row length ("sliced ELLPACK") that
-are read by gathers with next to no padding. On two CPU cores one such product of a 50 000 point
-mesh takes 0.45 ms in float64, against 0.67 ms for SciPy's CSR and 1.5 ms for an edge-based gather.
+are read by gathers with next to no padding.
 """
 
 from __future__ import annotations
