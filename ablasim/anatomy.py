@@ -158,14 +158,9 @@ def bounding_box(block: Solid) -> tuple[FloatArray, FloatArray]:
     return low, high
 
 
-def build_anatomy(scenario: Scenario) -> Anatomy:
-    """The shapes of a scenario that gives an ``anatomy`` or a ``labelmap``.
-
-    Raises:
-        UsageError: the scenario brings its own mesh, which has no anatomy.
-        InputFileError, ScenarioError: the label map does not fit; see ``labelmap``.
-    """
-    probes = tuple(
+def place_probes(scenario: Scenario) -> tuple[ProbeShape, ...]:
+    """The probes of a scenario in place."""
+    return tuple(
         place_probe(
             placement.data,
             np.asarray(placement.tip_mm) * MM,
@@ -174,6 +169,16 @@ def build_anatomy(scenario: Scenario) -> Anatomy:
         )
         for placement in scenario.probes
     )
+
+
+def build_anatomy(scenario: Scenario) -> Anatomy:
+    """The shapes of a scenario that gives an ``anatomy`` or a ``labelmap``.
+
+    Raises:
+        UsageError: the scenario brings its own mesh, which has no anatomy.
+        InputFileError, ScenarioError: the label map does not fit; see ``labelmap``.
+    """
+    probes = place_probes(scenario)
     if scenario.labelmap is not None:
         return _from_labelmap(scenario, probes)
     ideal = scenario.anatomy

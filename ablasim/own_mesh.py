@@ -6,12 +6,11 @@ the tissues. Shapes are known through the mesh only.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from ablasim.anatomy import Anatomy, VesselShape, block_solid, place_probe
+from ablasim.anatomy import Anatomy, VesselShape, block_solid, place_probes
 from ablasim.errors import UsageError
 from ablasim.frames import CM_PER_S, MM
 from ablasim.mesh import TetMesh, read_mesh
@@ -43,15 +42,7 @@ def read_own_mesh(scenario: Scenario) -> TetMesh:
 def own_anatomy(scenario: Scenario) -> Anatomy:
     """Probes, vessels and tissues of a scenario with its own mesh."""
     own = _section(scenario)
-    probes = tuple(
-        place_probe(
-            placement.data,
-            np.asarray(placement.tip_mm) * MM,
-            np.asarray(placement.direction),
-            math.radians(placement.roll_deg),
-        )
-        for placement in scenario.probes
-    )
+    probes = place_probes(scenario)
     vessels = tuple(
         VesselShape(
             name, wall.kind, wall.diameter_mm * MM, wall.velocity_cm_s * CM_PER_S, KnownByMesh()
