@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 from ablasim.physics import tissue
 
@@ -42,9 +42,23 @@ UNROLLED = 32
 two-dimensional gather, but each entry costs compilation time."""
 
 
+_PICK = lax.GatherDimensionNumbers(
+    offset_dims=(), collapsed_slice_dims=(0,), start_index_map=(0,)
+)
+
+
 def take(x: Array, index: Array) -> Array:
-    """x[index] without the checks for negative and outlying numbers: they cost compilation."""
-    return x.at[index].get(mode="promise_in_bounds", wrap_negative_indices=False)
+    """x[index] of a vector, without the checks for negative and outlying numbers.
+
+    Written with the bare primitive, as the sums below: it halves the time that tracing takes.
+    """
+    places = lax.reshape(index, (*index.shape, 1))
+    return lax.gather(x, places, _PICK, (1,), mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS)
+
+
+def _entry(values: Array, k: int) -> Array:
+    """The k-th entry of every row of a slice (k, rows)."""
+    return lax.index_in_dim(values, k, keepdims=False)
 
 
 @jax.jit
@@ -57,20 +71,22 @@ def _slice_product(index: Array, value: Array, x: Array) -> Array:
     """One slice (k, rows) of `product`."""
     if len(value) > UNROLLED:
         return (value * take(x, index)).sum(axis=0)
-    first = value[0] * take(x, index[0])
-    return sum((value[k] * take(x, index[k]) for k in range(1, len(value))), first)
+    total = lax.mul(_entry(value, 0), take(x, _entry(index, 0)))
+    for k in range(1, len(value)):
+        total = lax.add(total, lax.mul(_entry(value, k), take(x, _entry(index, k))))
+    return total
 
 
 @jax.jit
 def difference_product(index: Slices, weight: Slices, x: Array) -> Array:
     """sum_j w_ij (x_i - x_j) for every row i of a square sliced matrix; (n,)."""
-    return _over_edges(index, weight, x, lambda w, step: w * step)
+    return _over_edges(index, weight, x, lax.mul)
 
 
 @jax.jit
 def edge_power(index: Slices, weight: Slices, x: Array) -> Array:
     """1/2 sum_j w_ij (x_i - x_j)^2 for every row i; (n,)."""
-    return 0.5 * _over_edges(index, weight, x, lambda w, step: w * step * step)
+    return 0.5 * _over_edges(index, weight, x, lambda w, step: lax.mul(lax.mul(w, step), step))
 
 
 def _over_edges(
@@ -79,9 +95,11 @@ def _over_edges(
     """Sum over the neighbours of every point of a term in the weight and x_i - x_j; (n,)."""
     parts, start = [], 0
     for i, w in zip(index, weight, strict=True):
-        own = x[start : start + w.shape[1]]
-        first = term(w[0], own - take(x, i[0]))
-        parts.append(sum((term(w[k], own - take(x, i[k])) for k in range(1, len(w))), first))
+        own = lax.slice_in_dim(x, start, start + w.shape[1])
+        total = term(_entry(w, 0), lax.sub(own, take(x, _entry(i, 0))))
+        for k in range(1, len(w)):
+            total = lax.add(total, term(_entry(w, k), lax.sub(own, take(x, _entry(i, k)))))
+        parts.append(total)
         start += w.shape[1]
     return jnp.concatenate(parts)
 
