@@ -35,6 +35,8 @@ class Sizes:
         largest: anywhere [m].
         tube: on a vessel, at most this share of its diameter [-].
         turn: edges around a thin tube, at least: limits the electrode size on tines [-].
+        rim: of the electrode size, at the ends of an electrode [-]: the current crowds there, and
+            what is lost of it is lost in the impedance.
     """
 
     electrode: float
@@ -48,6 +50,7 @@ class Sizes:
     largest: float
     tube: float
     turn: float
+    rim: float = 1.0
     near: float = 12.0 * MM
     reach: float = 22.0 * MM
 
@@ -60,7 +63,18 @@ RESOLUTIONS: dict[str, Sizes] = {
         0.28 * MM, 0.20, 1.1 * MM, 0.045, 0.20, 0.60 * MM, 1.1 * MM, 2.5 * MM, 5.0 * MM, 0.35, 7.0
     ),
     "fine": Sizes(
-        0.14 * MM, 0.18, 0.7 * MM, 0.025, 0.25, 0.30 * MM, 0.6 * MM, 1.5 * MM, 4.0 * MM, 0.25, 12.0
+        0.14 * MM,
+        0.10,
+        0.8 * MM,
+        0.03,
+        0.25,
+        0.30 * MM,
+        0.6 * MM,
+        1.5 * MM,
+        4.0 * MM,
+        0.25,
+        12.0,
+        rim=0.5,
     ),
 }
 
@@ -90,6 +104,9 @@ class SizeField:
             heat = np.minimum(heat, distance)
             near = self._at(probe)
             size = np.minimum(size, near + s.electrode_growth * distance)
+            if s.rim < 1.0 and probe.data.modality == "rf":
+                crowded = s.rim * near + s.electrode_growth * _rim_distance(probe, x)
+                size = np.minimum(size, crowded)
             # The insulated shaft only has to be there: six edges around it are enough.
             shaft = Tube((probe.tip, _far_end(probe.tip, probe.direction)), probe.data.radius)
             size = np.minimum(
@@ -133,13 +150,23 @@ class SizeField:
 
     def finest(self) -> float:
         """The smallest edge that is wanted [m]."""
-        return min(self._at(probe) for probe in self.anatomy.probes)
+        return self.sizes.rim * min(self._at(probe) for probe in self.anatomy.probes)
 
     def _at(self, probe: ProbeShape) -> float:
         """Edge on a probe's hot part: thin tines need shorter ones [m]."""
         radii = [getattr(solid.base, "radius", np.inf) for solid in probe.solids]
         thinnest = min(radii, default=np.inf)
         return float(min(self.sizes.electrode, 2.0 * np.pi * thinnest / self.sizes.turn))
+
+
+def _rim_distance(probe: ProbeShape, x: FloatArray) -> FloatArray:
+    """Distance from the edges where planes end a probe's parts, (n,) [m]."""
+    nearest: FloatArray = np.full(len(x), np.inf)
+    for solid in probe.solids:
+        wall = solid.base(x)
+        for plane in (*solid.clips, *solid.marks):
+            nearest = np.minimum(nearest, np.hypot(wall, plane(x)))
+    return nearest
 
 
 def _far_end(

@@ -30,7 +30,7 @@ AXES_MM = (10.62, 37.6)
 VOLUME_ML = {"filled": 2.52, "tissue": 2.33}
 HEAT_J = {"stored_J": 1775.0, "probe_cooling_J": 6400.0, "boundary_J": 61.0, "perfusion_J": 13364.0}
 
-LIMITS = {"temperature_K": 0.5, "impedance_percent": 1.5, "diameter_mm": 0.5}
+LIMITS = {"temperature_K": 0.3, "impedance_percent": 0.5, "diameter_mm": 0.2, "heat_percent": 1.5}
 
 
 def mid_plane(result: RunResult) -> list[float]:
@@ -67,10 +67,13 @@ def main() -> None:
         for a, b in zip(found[seconds], values, strict=True)
     )
     off = max(abs(a / b - 1.0) for a, b in zip(impedance, IMPEDANCE_OHM, strict=True))
+    total = sum(HEAT_J.values())
+    heat_off = max(abs(last.solution.energy[name] - heat) for name, heat in HEAT_J.items()) / total
     errors = {
         "temperature_K": worst,
         "impedance_percent": 100.0 * off,
         "diameter_mm": abs(diameter - AXES_MM[0]),
+        "heat_percent": 100.0 * heat_off,  # of all heat
     }
     content: dict[str, Any] = {
         "resolution": resolution,

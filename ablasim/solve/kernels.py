@@ -42,9 +42,7 @@ UNROLLED = 32
 two-dimensional gather, but each entry costs compilation time."""
 
 
-_PICK = lax.GatherDimensionNumbers(
-    offset_dims=(), collapsed_slice_dims=(0,), start_index_map=(0,)
-)
+_PICK = lax.GatherDimensionNumbers(offset_dims=(), collapsed_slice_dims=(0,), start_index_map=(0,))
 
 
 def take(x: Array, index: Array) -> Array:
