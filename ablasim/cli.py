@@ -60,6 +60,7 @@ class Kind(StrEnum):
     tissues = "tissues"
     probes = "probes"
     vessels = "vessels"
+    arrhenius = "arrhenius"
 
 
 ScenarioFile = Annotated[
@@ -259,7 +260,7 @@ def info(
 ) -> None:
     """List the catalogue with the source of every number, or the scenario's schema."""
     if schema == (kind is not None):
-        raise UsageError("info: give one of tissues, probes, vessels, or --schema")
+        raise UsageError("info: give one of tissues, probes, vessels, arrhenius, or --schema")
     if kind is None:
         from ablasim.scenario import json_schema
 

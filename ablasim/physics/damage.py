@@ -1,0 +1,244 @@
+"""Death of tissue by heat: CEM43, Arrhenius injury and the three-state model.
+
+    CEM43 = integral R^(43 - T) dt,  R = 0.5 above 43 °C, 0.25 from 39 to 43 °C, nothing below;
+            240 minutes kill
+    Omega = integral A exp(-Ea/(R T)) dt,  1 kills (63 % of the cells)
+    three-state (O'Neill 2011, 10.1007/s10439-010-0177-1): alive A, vulnerable V, dead D, sum 1,
+            dA/dt = -f (1 - A) A + k_b V,   dD/dt = f (1 - A) V,   f = k_f exp(T/T_k);
+            D > 0.8 is dead
+
+The first two are carried as logarithms, so that no rate overflows: at 300 °C they pass the range of
+single precision. Over a part of a step the temperature is a straight line. CEM43's rates are
+exponentials of it, so its integral is exact; so is that of f; the logarithm of an Arrhenius rate is
+nearly straight. The three-state model is split (Strang) into the recovery, which is linear, and the
+rest, which has a closed solution: in the variable dtau = f (1 - A) dt,
+
+    A = A0 exp(-tau),   V = (V0 + A0 tau) exp(-tau),   tau = ln(A0 + (1 - A0) exp(integral f dt)),
+
+so that nothing can become negative, the sum stays 1 and D never falls, whatever the step. All three
+grow with the temperature, in the numerical solution too.
+
+Every function takes `xp`, NumPy or `jax.numpy`, and nothing here knows a mesh.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+GAS_CONSTANT = 8.314462618
+"""[J/mol/K]"""
+
+KELVIN = 273.15
+"""0 °C [K]."""
+
+CEM43_LETHAL_MIN = 240.0
+"""Lethal thermal dose [min]."""
+
+OMEGA_LETHAL = 1.0
+"""Lethal Arrhenius integral: 63 % of the cells are dead."""
+
+DEAD_LETHAL = 0.8
+"""Share of dead cells in the three-state model above which tissue is dead."""
+
+FORWARD_RATE = 3.33e-3
+"""k_f of the three-state model [1/s] (published ablation models after O'Neill 2011)."""
+
+BACKWARD_RATE = 7.77e-3
+"""k_b of the three-state model [1/s]."""
+
+RATE_TEMPERATURE = 40.5
+"""T_k of the three-state model [°C]."""
+
+ALIVE_AT_START = 0.99
+"""A at the start of the three-state model."""
+
+LONGEST_PART = 5.0
+"""Longest part of a step [s]: the three-state model's D is then within 2e-4."""
+
+LARGEST_CHANGE = 5.0
+"""Largest change of temperature in a part [K]: the Arrhenius integral is then within 1 %, which is
+0.02 K."""
+
+MOST_PARTS = 256
+"""Of a step, so that no input makes it endless."""
+
+LEAST_LN_CEM43 = math.log(1e-3)
+"""Where ln CEM43 [min] starts: 4e-6 of the lethal dose. With ln 0 a zone's surface, cut through a
+tetrahedron, would cling to its hot corner wherever another one is below 39 °C."""
+
+LEAST_LN_OMEGA = math.log(1e-6)
+"""Where ln Omega starts."""
+
+CENTRE = 60.0
+"""Temperature [°C] around which Arrhenius rates are written: ln A and Ea/(R T) are both near 200
+and cancel, which would cost single precision its digits."""
+
+MOST_GROWTH = 80.0
+"""Exponent above which the three-state model's living cells are gone for any purpose."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Arrhenius:
+    """Kinetics of an injury.
+
+    Attributes:
+        name: as in the catalogue.
+        frequency: A [1/s].
+        activation_energy: Ea [J/mol].
+    """
+
+    name: str
+    frequency: float
+    activation_energy: float
+
+    @property
+    def kinetics(self) -> tuple[float, float]:
+        """a and b of ln rate = a + b (T - CENTRE)/(T + KELVIN), T in °C."""
+        slope = self.activation_energy / (GAS_CONSTANT * (CENTRE + KELVIN))
+        return math.log(self.frequency) - slope, slope
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What n points have suffered under all models.
+
+    Attributes:
+        ln_cem43: logarithm of the thermal dose in minutes (n,).
+        ln_omega: logarithm of the Arrhenius integral, one row per set of kinetics (s, n).
+        vulnerable: V of the three-state model (n,).
+        dead: D of it (n,).
+    """
+
+    ln_cem43: Any
+    ln_omega: Any
+    vulnerable: Any
+    dead: Any
+
+    @property
+    def alive(self) -> Any:
+        """A of the three-state model (n,)."""
+        return 1.0 - (self.vulnerable + self.dead)
+
+
+def kinetics_of(sets: Sequence[Arrhenius]) -> Floats:
+    """Rows (s, 2) of `Arrhenius.kinetics`, as `advance` takes them."""
+    return np.array([each.kinetics for each in sets], dtype=float).reshape(-1, 2)
+
+
+def unharmed(like: Any, sets: int, xp: Any = np) -> Damage:
+    """The start of a treatment.
+
+    Args:
+        like: an array (n,) of the wanted type.
+        sets: number of sets of Arrhenius kinetics.
+        xp: array module.
+    """
+    return Damage(
+        ln_cem43=xp.full_like(like, LEAST_LN_CEM43),
+        ln_omega=xp.full((sets, len(like)), LEAST_LN_OMEGA, dtype=like.dtype),
+        vulnerable=xp.full_like(like, 1.0 - ALIVE_AT_START),
+        dead=xp.zeros_like(like),
+    )
+
+
+def parts_of(before: Any, after: Any, step: Any, xp: Any = np) -> Any:
+    """Parts into which a step is cut for `advance`: no longer, no steeper than they may be.
+
+    Args:
+        before, after: temperatures at its ends (n,) [°C].
+        step: its length [s].
+        xp: array module.
+    """
+    steep = xp.abs(after - before).max() / LARGEST_CHANGE
+    return xp.clip(xp.ceil(xp.maximum(steep, step / LONGEST_PART)), 1.0, float(MOST_PARTS))
+
+
+def advance(
+    damage: Damage, before: Any, after: Any, seconds: Any, kinetics: Any, xp: Any = np
+) -> Damage:
+    """Damage after a time in which the temperature goes from one value to another.
+
+    Args:
+        damage: so far.
+        before, after: temperatures (n,) [°C].
+        seconds: how long it takes, a scalar.
+        kinetics: `kinetics_of` the Arrhenius sets (s, 2).
+        xp: array module.
+    """
+    ln_omega = ln_arrhenius_rate(before, after, kinetics, xp) + xp.log(seconds)
+    vulnerable, dead = _three_state(damage.vulnerable, damage.dead, before, after, seconds, xp)
+    return Damage(
+        ln_cem43=xp.logaddexp(
+            damage.ln_cem43, ln_cem43_rate(before, after, xp) + xp.log(seconds / 60.0)
+        ),
+        ln_omega=xp.logaddexp(damage.ln_omega, ln_omega),
+        vulnerable=vulnerable,
+        dead=dead,
+    )
+
+
+def ln_arrhenius_rate(before: Any, after: Any, kinetics: Any, xp: Any = np) -> Any:
+    """Logarithm of the mean Arrhenius rate [1/s] between two temperatures (n,) [°C]; (s, n)."""
+    first, second = (
+        kinetics[:, :1] + kinetics[:, 1:] * ((T - CENTRE) / (T + KELVIN))[None]
+        for T in (before, after)
+    )
+    return _ln_mean(first, second, xp)
+
+
+def ln_cem43_rate(before: Any, after: Any, xp: Any = np) -> Any:
+    """Logarithm of the mean of R^(43 - T) between two temperatures (n,) [°C]; (n,)."""
+    low, high = xp.minimum(before, after), xp.maximum(before, after)
+    hot = _ln_share(low, high, 43.0, math.inf, math.log(2.0), xp)
+    warm = _ln_share(low, high, 39.0, 43.0, math.log(4.0), xp)
+    return xp.logaddexp(hot, warm)
+
+
+_LN_NOTHING = -70.0
+"""Logarithm of a share of time that is nothing; its exponential exists in single precision."""
+
+
+def _ln_share(low: Any, high: Any, start: float, end: float, slope: float, xp: Any) -> Any:
+    """ln of the part of CEM43's mean rate that a straight line between two temperatures collects
+    between `start` and `end`."""
+    bottom, top = xp.clip(low, start, end), xp.clip(high, start, end)
+    moves = high > low
+    inside = ((low >= start) & (low < end)).astype(low.dtype)
+    share = xp.where(moves, (top - bottom) / xp.where(moves, high - low, 1.0), inside)
+    some = share > math.exp(_LN_NOTHING)
+    ln_share = xp.where(some, xp.log(xp.where(some, share, 1.0)), _LN_NOTHING)
+    return ln_share + _ln_mean(slope * (bottom - 43.0), slope * (top - 43.0), xp)
+
+
+def _ln_mean(first: Any, second: Any, xp: Any) -> Any:
+    """Logarithm of the mean of exp(y) for y on a straight line from `first` to `second`."""
+    gap = xp.abs(second - first)
+    near = gap < 0.01
+    wide = xp.where(near, 1.0, gap)
+    loss = xp.where(near, gap * (gap / 24.0 - 0.5), xp.log(-xp.expm1(-wide) / wide))
+    return xp.maximum(first, second) + loss
+
+
+def _three_state(
+    vulnerable: Any, dead: Any, before: Any, after: Any, seconds: Any, xp: Any
+) -> tuple[Any, Any]:
+    """V and D after some time: half the recovery, the injury, the other half."""
+    recovery = xp.exp(-0.5 * BACKWARD_RATE * seconds)
+    rate = math.log(FORWARD_RATE) + _ln_mean(
+        before / RATE_TEMPERATURE, after / RATE_TEMPERATURE, xp
+    )
+    growth = xp.minimum(seconds * xp.exp(xp.minimum(rate, MOST_GROWTH)), MOST_GROWTH)
+    hurt = recovery * vulnerable
+    alive = xp.maximum(1.0 - (hurt + dead), 0.0)
+    tau = xp.log1p((hurt + dead) * xp.expm1(growth))
+    left = xp.exp(-tau)
+    killed = hurt * -xp.expm1(-tau) + alive * xp.maximum(-xp.expm1(-tau) - tau * left, 0.0)
+    return recovery * left * (hurt + alive * tau), xp.minimum(dead + killed, 1.0)
