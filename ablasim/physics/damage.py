@@ -24,9 +24,9 @@ Every function takes `xp`, NumPy or `jax.numpy`, and nothing here knows a mesh.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,10 +79,15 @@ CENTRE = 60.0
 """Temperature [°C] around which Arrhenius rates are written: ln A and Ea/(R T) are both near 200
 and cancel, which would cost single precision its digits."""
 
+LEAST_ODDS = 1e-3
+"""Added to D and 1 - D before their logarithms are taken."""
+
 MOST_GROWTH = 80.0
 """Exponent above which the three-state model's living cells are gone for any purpose."""
 
 Floats = NDArray[np.float64]
+
+Stasis = Literal["none", "arrhenius", "three_state"]
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,94 @@ class Damage:
     def alive(self) -> Any:
         """A of the three-state model (n,)."""
         return 1.0 - (self.vulnerable + self.dead)
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """When tissue counts as dead: where a field that is smooth enough to be cut reaches a level.
+
+    Attributes:
+        name: as in a scenario.
+        key: of the field in `fields_of`, or "peak_C".
+        level: in the unit of what `field` gives.
+    """
+
+    name: str
+    key: str
+    level: float
+
+    def field(self, values: Mapping[str, Any], xp: Any = np) -> Any:
+        """What is cut (n,): the field itself, and for the three-state model ln(D/(1 - D)).
+
+        D runs from 0 to 1 within few kelvin and is flat on both sides; where a mesh is as coarse
+        as that, a surface cut through D lies several times as far off as one through the logarithm.
+        """
+        values = values[self.key]
+        return ln_odds(values, xp) if self.key == DEAD else values
+
+
+CEM43, OMEGA, DEAD = "log10_cem43_min", "log10_omega", "three_state_dead"
+"""Keys of `fields_of`; a set's name follows OMEGA."""
+
+
+def criterion(name: str, arrhenius_set: str) -> Criterion:
+    """The criterion of a name: peak_60C, peak_54C, peak_50C, cem43_240, arrhenius, three_state.
+
+    Args:
+        name: of the criterion.
+        arrhenius_set: the kinetics by which "arrhenius" judges.
+    """
+    if name.startswith("peak_"):
+        return Criterion(name, "peak_C", float(name.removeprefix("peak_").removesuffix("C")))
+    return {
+        "cem43_240": Criterion(name, CEM43, math.log10(CEM43_LETHAL_MIN)),
+        "arrhenius": Criterion(name, f"{OMEGA}_{arrhenius_set}", math.log10(OMEGA_LETHAL)),
+        "three_state": Criterion(name, DEAD, float(ln_odds(np.float64(DEAD_LETHAL)))),
+    }[name]
+
+
+def ln_odds(dead: Any, xp: Any = np) -> Any:
+    """ln(D/(1 - D)), bounded where D is 0 or 1."""
+    return xp.log((dead + LEAST_ODDS) / (1.0 - dead + LEAST_ODDS))
+
+
+@dataclass(frozen=True)
+class DeathModels:
+    """What a run carries of the death models, and what it does with them.
+
+    Attributes:
+        sets: Arrhenius kinetics that are integrated.
+        criterion: of the lethal volume in the history.
+        stasis: the dose that ends perfusion: W exp(-Omega) with the kinetics `stasis_set`, or none
+            where D > 0.8. The rule by peak temperature is a law of its own (`tissue`).
+        stasis_set: number of the set in `sets`.
+    """
+
+    sets: tuple[Arrhenius, ...]
+    criterion: Criterion
+    stasis: Stasis = "none"
+    stasis_set: int = 0
+
+
+def fields_of(damage: Damage, sets: Sequence[Arrhenius]) -> dict[str, Any]:
+    """Damage by name (n,): log10 of CEM43 in minutes, log10 of Omega for each set, and D."""
+    ln10 = math.log(10.0)
+    omega = {f"{OMEGA}_{each.name}": row for each, row in zip(sets, damage.ln_omega, strict=True)}
+    return {
+        CEM43: damage.ln_cem43 / ln10,
+        **{name: row / ln10 for name, row in omega.items()},
+        DEAD: damage.dead,
+    }
+
+
+def perfusion_left(damage: Damage, models: DeathModels, xp: Any = np) -> Any:
+    """Share of the perfusion (n,) that the damage leaves, by the rule of `models`."""
+    if models.stasis == "arrhenius":
+        # exp(-exp(5)) is nothing in any precision
+        return xp.exp(-xp.exp(xp.minimum(damage.ln_omega[models.stasis_set], 5.0)))
+    if models.stasis == "three_state":
+        return (damage.dead <= DEAD_LETHAL).astype(damage.dead.dtype)
+    return xp.ones_like(damage.dead)
 
 
 def kinetics_of(sets: Sequence[Arrhenius]) -> Floats:
