@@ -88,7 +88,7 @@ class JaxEngine:
                 held = np.isfinite(problem.fixed_temperature)
                 temperature = np.where(held, problem.fixed_temperature, temperature)
             start = self._put(temperature[graph.to_mesh])
-            zero = self._point_values(None)
+            zero, models = self._point_values(None), problem.laws.death
             state = State(
                 enthalpy=enthalpy_of(self.heat, start),
                 peak=start,
@@ -98,6 +98,7 @@ class JaxEngine:
                 past_heat=zero,
                 past_step=self._put(0.0),
                 damage=None if self.death is None else self._unharmed(),
+                past_temperature=start if models and models.stasis != "none" else None,
             )
             if self.electric is None:
                 return state

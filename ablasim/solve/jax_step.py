@@ -70,6 +70,8 @@ class State:
         past_heat: driven heat at the start of the step before, or used in it where dried (n,) [W].
         past_step: its length [s]; 0 where there is none to extrapolate from.
         damage: under the death models; None where they are not carried.
+        past_temperature: at the start of the step before (n,) [°C]; None where no dose ends
+            perfusion.
     """
 
     enthalpy: Array
@@ -80,6 +82,7 @@ class State:
     past_heat: Array
     past_step: Array
     damage: Damage | None = None
+    past_temperature: Array | None = None
 
 
 @register
@@ -121,13 +124,15 @@ class Report:
 @register
 @dataclass(frozen=True)
 class Moved:
-    """The heat problem after a trial step: new fields, local error, driven heat used, flows."""
+    """The heat problem after a trial step: new fields, local error, driven heat used, flows, and
+    the share of the perfusion that was left to it (None where no dose ends perfusion)."""
 
     enthalpy: Array
     temperature: Array
     error: Array
     driven: Array
     flows: tuple[Array, ...]
+    left: Array | None = None
 
 
 @jax.jit
@@ -142,8 +147,9 @@ def move_heat(
 ) -> Moved:
     """The RKC2 step, its source extrapolated to the middle of the step."""
     step, value, exponent = control
-    if death is not None and death.models.stasis != "none":
-        heat = replace(heat, perfusion=heat.perfusion * _perfusion_left(heat, state, step, death))
+    left = _perfusion_left(heat, state, step, death)
+    if left is not None:
+        heat = replace(heat, perfusion=heat.perfusion * left)
     now = value * state.conductance**exponent * state.unit_heat
     fresh = state.past_step <= 0
     # Linear extrapolation: second order in time at no cost. Where tissue has dried, sigma falls
@@ -160,7 +166,7 @@ def move_heat(
     enthalpy, error, flows = rkc_step(
         heat, state.enthalpy, state.peak, driven + constant, step, stages, table
     )
-    return Moved(enthalpy, heat.temperature(enthalpy), error, driven, flows)
+    return Moved(enthalpy, heat.temperature(enthalpy), error, driven, flows, left)
 
 
 @jax.jit
@@ -178,7 +184,9 @@ def close_step(
     step, value, exponent = control
     now = value * state.conductance**exponent * state.unit_heat
     after = value * field.conductance**exponent * field.heat
-    lag = heat.free * step * (0.5 * (now + after) - moved.driven) / heat.volume
+    suffered = _suffer(heat, state, moved.temperature, step, death)
+    lag = 0.5 * (now + after) - moved.driven - _stasis_lag(heat, state, moved, suffered, death)
+    lag = heat.free * step * lag / heat.volume
     # A dried point follows its neighbours within milliseconds; what the estimate says of it is
     # damped by its own rate, as an implicit filter would.
     dried = _dried(heat, moved.temperature)
@@ -189,7 +197,6 @@ def close_step(
     warm = jnp.where(moved.temperature - heat.constants[0] > 1.0, heat.volume, 0.0).sum()
     change = jnp.abs(field.conductance / state.conductance - 1.0)
     peak = jnp.maximum(state.peak, moved.temperature)
-    suffered = _suffer(heat, state, moved.temperature, step, death)
     perfusion, boundary, wall_time = moved.flows
     report = Report(
         error=jnp.sqrt((heat.volume * shift**2).sum() / jnp.maximum(warm, LEAST_HEATED)),
@@ -216,6 +223,7 @@ def close_step(
         past_heat=past,
         past_step=step,
         damage=suffered,
+        past_temperature=None if moved.left is None else heat.temperature(state.enthalpy),
     )
     return new, report
 
@@ -237,16 +245,31 @@ def _suffer(
     return jax.lax.fori_loop(0, count.astype("int32"), part, state.damage)
 
 
-def _perfusion_left(heat: Heat, state: State, step: Array, death: Death) -> Array:
-    """Share of the perfusion left by the dose in the middle of a step, for second order in time.
-
-    The temperature at the start is taken for the first half.
+def _perfusion_left(heat: Heat, state: State, step: Array, death: Death | None) -> Array | None:
+    """Share of the perfusion left by the dose in the middle of a step, for second order in time;
+    None where no dose ends perfusion. To the middle the temperature goes on as in the step before.
     """
-    assert state.damage is not None
+    if death is None or state.damage is None or state.past_temperature is None:
+        return None
     now = heat.temperature(state.enthalpy)
-    ahead = damage.advance(state.damage, now, now, 0.5 * step, death.kinetics, jnp)
+    fresh = state.past_step <= 0
+    slope = (now - state.past_temperature) / jnp.where(fresh, 1.0, state.past_step)
+    middle = now + jnp.where(fresh, 0.0, 0.5 * step) * slope
+    ahead = damage.advance(state.damage, now, middle, 0.5 * step, death.kinetics, jnp)
     left: Array = damage.perfusion_left(ahead, death.models, jnp)
     return left
+
+
+def _stasis_lag(
+    heat: Heat, state: State, moved: Moved, suffered: Damage | None, death: Death | None
+) -> Array | float:
+    """Perfusion's heat [W] by the mean of what is left at both ends, less that of what was used."""
+    if death is None or state.damage is None or suffered is None or moved.left is None:
+        return 0.0
+    ends = (damage.perfusion_left(each, death.models, jnp) for each in (state.damage, suffered))
+    warmth = 0.5 * (heat.temperature(state.enthalpy) + moved.temperature) - heat.constants[0]
+    lag: Array = heat.perfusion * (0.5 * sum(ends) - moved.left) * warmth
+    return lag
 
 
 def _lethal_volume(
