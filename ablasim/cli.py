@@ -129,7 +129,7 @@ def check(
 ) -> None:
     """Check a scenario and say what a run would do."""
     from ablasim.cli_scenario import scenario_rows
-    from ablasim.scenario import load_scenario
+    from ablasim.scenario import cautions, load_scenario
 
     try:
         loaded = load_scenario(scenario, _overrides(overrides, resolution))
@@ -140,9 +140,13 @@ def check(
         raise
     if as_json:
         content = loaded.model_dump(mode="json", exclude_none=True)
-        print_json({"ok": True, "file": str(scenario), "scenario": content})
+        warnings = list(cautions(loaded))
+        found = {"ok": True, "file": str(scenario), "warnings": warnings, "scenario": content}
+        print_json(found)
     elif not quiet:
         print_rows(scenario_rows(loaded))
+        for caution in cautions(loaded):
+            print(f"Note: {caution}")
         print(f"\n{scenario} is a valid scenario. {NOTICE}")
 
 

@@ -141,11 +141,15 @@ class Criterion:
         name: as in a scenario.
         key: of the field in `fields_of`, or "peak_C".
         level: in the unit of what `field` gives.
+        title: for people, as in "60 °C zone".
+        says: what tissue did that counts as dead, as in "reached 60 °C".
     """
 
     name: str
     key: str
     level: float
+    title: str
+    says: str
 
     def field(self, values: Mapping[str, Any], xp: Any = np) -> Any:
         """What is cut (n,): the field itself, and for the three-state model ln(D/(1 - D)).
@@ -156,6 +160,9 @@ class Criterion:
         values = values[self.key]
         return ln_odds(values, xp) if self.key == DEAD else values
 
+
+CRITERIA = ("peak_60C", "peak_54C", "peak_50C", "cem43_240", "arrhenius", "three_state")
+"""Names that `criterion` knows: 60 °C kills at once, 54 and 50 °C bracket it."""
 
 CEM43, OMEGA, DEAD = "log10_cem43_min", "log10_omega", "three_state_dead"
 """Keys of `fields_of`; a set's name follows OMEGA."""
@@ -168,13 +175,19 @@ def criterion(name: str, arrhenius_set: str) -> Criterion:
         name: of the criterion.
         arrhenius_set: the kinetics by which "arrhenius" judges.
     """
-    if name.startswith("peak_"):
-        return Criterion(name, "peak_C", float(name.removeprefix("peak_").removesuffix("C")))
-    return {
-        "cem43_240": Criterion(name, CEM43, math.log10(CEM43_LETHAL_MIN)),
-        "arrhenius": Criterion(name, f"{OMEGA}_{arrhenius_set}", math.log10(OMEGA_LETHAL)),
-        "three_state": Criterion(name, DEAD, float(ln_odds(np.float64(DEAD_LETHAL)))),
-    }[name]
+    if name == "cem43_240":
+        level, text = math.log10(CEM43_LETHAL_MIN), f"{CEM43_LETHAL_MIN:g} min"
+        return Criterion(name, CEM43, level, "CEM43", f"reached a CEM43 of {text}")
+    if name == "arrhenius":
+        key, level = f"{OMEGA}_{arrhenius_set}", math.log10(OMEGA_LETHAL)
+        says = f"reached an Arrhenius integral of {OMEGA_LETHAL:g} ({arrhenius_set})"
+        return Criterion(name, key, level, "Arrhenius", says)
+    if name == "three_state":
+        level = float(ln_odds(np.float64(DEAD_LETHAL)))
+        says = f"has more than {DEAD_LETHAL:g} dead cells (three-state)"
+        return Criterion(name, DEAD, level, "three-state", says)
+    level = float(name.removeprefix("peak_").removesuffix("C"))
+    return Criterion(name, "peak_C", level, f"{level:g} °C", f"reached {level:g} °C")
 
 
 def ln_odds(dead: Any, xp: Any = np) -> Any:
