@@ -7,13 +7,14 @@
             dA/dt = -f (1 - A) A + k_b V,   dD/dt = f (1 - A) V,   f = k_f exp(T/T_k);
             D > 0.8 is dead
 
-The first two are carried as logarithms, so that no rate overflows: at 300 °C they pass the range of
-single precision. Over a part of a step the temperature is a straight line. CEM43's rates are
-exponentials of it, so its integral is exact; so is that of f; the logarithm of an Arrhenius rate is
-nearly straight. The three-state model is split (Strang) into the recovery, which is linear, and the
-rest, which has a closed solution: in the variable dtau = f (1 - A) dt,
+Over a part of a step the temperature is a straight line. CEM43's rates are exponentials of it, so
+its integral is exact; so is that of f; the logarithm of an Arrhenius rate is nearly straight. Rates
+are formed as logarithms, around 60 °C and bounded: ln A and Ea/(R T) are both near 200 and would
+cancel in single precision, which A itself may exceed. The three-state model is split (Strang) into
+the recovery, which is linear, and the rest, which has a closed solution: in the variable
+dtau = f (1 - A) dt,
 
-    A = A0 exp(-tau),   V = (V0 + A0 tau) exp(-tau),   tau = ln(A0 + (1 - A0) exp(integral f dt)),
+    A = A0 exp(-tau),   V = (V0 + A0 tau) exp(-tau),   exp(tau) = A0 + (1 - A0) exp(integral f dt),
 
 so that nothing can become negative, the sum stays 1 and D never falls, whatever the step. All three
 grow with the temperature, in the numerical solution too.
@@ -58,26 +59,31 @@ RATE_TEMPERATURE = 40.5
 ALIVE_AT_START = 0.99
 """A at the start of the three-state model."""
 
-LONGEST_PART = 5.0
-"""Longest part of a step [s]: the three-state model's D is then within 2e-4."""
+LONGEST_PART = 15.0
+"""Longest part of a step [s]: the three-state model's D is then within 2e-3, which is 0.02 K."""
 
-LARGEST_CHANGE = 5.0
-"""Largest change of temperature in a part [K]: the Arrhenius integral is then within 1 %, which is
-0.02 K."""
+LARGEST_CHANGE = 10.0
+"""Largest change of temperature in a part [K]: the Arrhenius integral is then within 2.5 %, which
+is 0.05 K."""
 
 MOST_PARTS = 256
 """Of a step, so that no input makes it endless."""
 
-LEAST_LN_CEM43 = math.log(1e-3)
-"""Where ln CEM43 [min] starts: 4e-6 of the lethal dose. With ln 0 a zone's surface, cut through a
-tetrahedron, would cling to its hot corner wherever another one is below 39 °C."""
+LEAST_CEM43 = 1e-3
+"""Dose [min] below which no logarithm is taken. A zone's surface, cut through a tetrahedron, would
+cling to its hot corner wherever another one is below 39 °C and has no dose at all."""
 
-LEAST_LN_OMEGA = math.log(1e-6)
-"""Where ln Omega starts."""
+LEAST_OMEGA = 1e-6
+"""The same for Omega."""
+
+HOTTEST = 150.0
+"""Tissue above this [°C] collects CEM43 as at it: 1e32 minutes in one, in single precision too."""
+
+MOST_LN_RATE = 60.0
+"""Largest logarithm of an Arrhenius rate [1/s]."""
 
 CENTRE = 60.0
-"""Temperature [°C] around which Arrhenius rates are written: ln A and Ea/(R T) are both near 200
-and cancel, which would cost single precision its digits."""
+"""Temperature [°C] around which Arrhenius rates are written."""
 
 LEAST_ODDS = 1e-3
 """Added to D and 1 - D before their logarithms are taken."""
@@ -116,14 +122,14 @@ class Damage:
     """What n points have suffered under all models.
 
     Attributes:
-        ln_cem43: logarithm of the thermal dose in minutes (n,).
-        ln_omega: logarithm of the Arrhenius integral, one row per set of kinetics (s, n).
+        cem43: thermal dose (n,) [min].
+        omega: Arrhenius integral, one row per set of kinetics (s, n).
         vulnerable: V of the three-state model (n,).
         dead: D of it (n,).
     """
 
-    ln_cem43: Any
-    ln_omega: Any
+    cem43: Any
+    omega: Any
     vulnerable: Any
     dead: Any
 
@@ -213,13 +219,12 @@ class DeathModels:
     stasis_set: int = 0
 
 
-def fields_of(damage: Damage, sets: Sequence[Arrhenius]) -> dict[str, Any]:
+def fields_of(damage: Damage, sets: Sequence[Arrhenius], xp: Any = np) -> dict[str, Any]:
     """Damage by name (n,): log10 of CEM43 in minutes, log10 of Omega for each set, and D."""
-    ln10 = math.log(10.0)
-    omega = {f"{OMEGA}_{each.name}": row for each, row in zip(sets, damage.ln_omega, strict=True)}
+    omega = {f"{OMEGA}_{each.name}": row for each, row in zip(sets, damage.omega, strict=True)}
     return {
-        CEM43: damage.ln_cem43 / ln10,
-        **{name: row / ln10 for name, row in omega.items()},
+        CEM43: xp.log10(xp.maximum(damage.cem43, LEAST_CEM43)),
+        **{name: xp.log10(xp.maximum(row, LEAST_OMEGA)) for name, row in omega.items()},
         DEAD: damage.dead,
     }
 
@@ -227,8 +232,7 @@ def fields_of(damage: Damage, sets: Sequence[Arrhenius]) -> dict[str, Any]:
 def perfusion_left(damage: Damage, models: DeathModels, xp: Any = np) -> Any:
     """Share of the perfusion (n,) that the damage leaves, by the rule of `models`."""
     if models.stasis == "arrhenius":
-        # exp(-exp(5)) is nothing in any precision
-        return xp.exp(-xp.exp(xp.minimum(damage.ln_omega[models.stasis_set], 5.0)))
+        return xp.exp(-damage.omega[models.stasis_set])
     if models.stasis == "three_state":
         return (damage.dead <= DEAD_LETHAL).astype(damage.dead.dtype)
     return xp.ones_like(damage.dead)
@@ -248,8 +252,8 @@ def unharmed(like: Any, sets: int, xp: Any = np) -> Damage:
         xp: array module.
     """
     return Damage(
-        ln_cem43=xp.full_like(like, LEAST_LN_CEM43),
-        ln_omega=xp.full((sets, len(like)), LEAST_LN_OMEGA, dtype=like.dtype),
+        cem43=xp.zeros_like(like),
+        omega=xp.zeros((sets, len(like)), dtype=like.dtype),
         vulnerable=xp.full_like(like, 1.0 - ALIVE_AT_START),
         dead=xp.zeros_like(like),
     )
@@ -279,58 +283,48 @@ def advance(
         kinetics: `kinetics_of` the Arrhenius sets (s, 2).
         xp: array module.
     """
-    ln_omega = ln_arrhenius_rate(before, after, kinetics, xp) + xp.log(seconds)
     vulnerable, dead = _three_state(damage.vulnerable, damage.dead, before, after, seconds, xp)
     return Damage(
-        ln_cem43=xp.logaddexp(
-            damage.ln_cem43, ln_cem43_rate(before, after, xp) + xp.log(seconds / 60.0)
-        ),
-        ln_omega=xp.logaddexp(damage.ln_omega, ln_omega),
+        cem43=damage.cem43 + seconds / 60.0 * cem43_rate(before, after, xp),
+        omega=damage.omega + seconds * arrhenius_rate(before, after, kinetics, xp),
         vulnerable=vulnerable,
         dead=dead,
     )
 
 
-def ln_arrhenius_rate(before: Any, after: Any, kinetics: Any, xp: Any = np) -> Any:
-    """Logarithm of the mean Arrhenius rate [1/s] between two temperatures (n,) [°C]; (s, n)."""
+def arrhenius_rate(before: Any, after: Any, kinetics: Any, xp: Any = np) -> Any:
+    """Mean Arrhenius rate [1/s] between two temperatures (n,) [°C]; (s, n)."""
     first, second = (
         kinetics[:, :1] + kinetics[:, 1:] * ((T - CENTRE) / (T + KELVIN))[None]
         for T in (before, after)
     )
-    return _ln_mean(first, second, xp)
+    return _mean_exp(xp.minimum(first, MOST_LN_RATE), xp.minimum(second, MOST_LN_RATE), xp)
 
 
-def ln_cem43_rate(before: Any, after: Any, xp: Any = np) -> Any:
-    """Logarithm of the mean of R^(43 - T) between two temperatures (n,) [°C]; (n,)."""
-    low, high = xp.minimum(before, after), xp.maximum(before, after)
-    hot = _ln_share(low, high, 43.0, math.inf, math.log(2.0), xp)
-    warm = _ln_share(low, high, 39.0, 43.0, math.log(4.0), xp)
-    return xp.logaddexp(hot, warm)
+def cem43_rate(before: Any, after: Any, xp: Any = np) -> Any:
+    """Mean of R^(43 - T) between two temperatures (n,) [°C]; (n,)."""
+    low, high = (xp.minimum(T, HOTTEST) for T in (before, after))
+    low, high = xp.minimum(low, high), xp.maximum(low, high)
+    warm = _share(low, high, 39.0, 43.0, math.log(4.0), xp)
+    return warm + _share(low, high, 43.0, math.inf, math.log(2.0), xp)
 
 
-_LN_NOTHING = -70.0
-"""Logarithm of a share of time that is nothing; its exponential exists in single precision."""
-
-
-def _ln_share(low: Any, high: Any, start: float, end: float, slope: float, xp: Any) -> Any:
-    """ln of the part of CEM43's mean rate that a straight line between two temperatures collects
-    between `start` and `end`."""
+def _share(low: Any, high: Any, start: float, end: float, slope: float, xp: Any) -> Any:
+    """The part of CEM43's mean rate that a straight line between two temperatures collects between
+    `start` and `end`."""
     bottom, top = xp.clip(low, start, end), xp.clip(high, start, end)
     moves = high > low
-    inside = ((low >= start) & (low < end)).astype(low.dtype)
-    share = xp.where(moves, (top - bottom) / xp.where(moves, high - low, 1.0), inside)
-    some = share > math.exp(_LN_NOTHING)
-    ln_share = xp.where(some, xp.log(xp.where(some, share, 1.0)), _LN_NOTHING)
-    return ln_share + _ln_mean(slope * (bottom - 43.0), slope * (top - 43.0), xp)
+    still = ((low >= start) & (low < end)).astype(low.dtype)
+    time = xp.where(moves, (top - bottom) / xp.where(moves, high - low, 1.0), still)
+    return time * _mean_exp(slope * (bottom - 43.0), slope * (top - 43.0), xp)
 
 
-def _ln_mean(first: Any, second: Any, xp: Any) -> Any:
-    """Logarithm of the mean of exp(y) for y on a straight line from `first` to `second`."""
+def _mean_exp(first: Any, second: Any, xp: Any) -> Any:
+    """Mean of exp(y) for y on a straight line from `first` to `second`."""
     gap = xp.abs(second - first)
-    near = gap < 0.01
-    wide = xp.where(near, 1.0, gap)
-    loss = xp.where(near, gap * (gap / 24.0 - 0.5), xp.log(-xp.expm1(-wide) / wide))
-    return xp.maximum(first, second) + loss
+    moves = gap > 0.0
+    share = xp.where(moves, -xp.expm1(-gap) / xp.where(moves, gap, 1.0), 1.0)
+    return xp.exp(xp.maximum(first, second)) * share
 
 
 def _three_state(
@@ -338,13 +332,11 @@ def _three_state(
 ) -> tuple[Any, Any]:
     """V and D after some time: half the recovery, the injury, the other half."""
     recovery = xp.exp(-0.5 * BACKWARD_RATE * seconds)
-    rate = math.log(FORWARD_RATE) + _ln_mean(
-        before / RATE_TEMPERATURE, after / RATE_TEMPERATURE, xp
-    )
-    growth = xp.minimum(seconds * xp.exp(xp.minimum(rate, MOST_GROWTH)), MOST_GROWTH)
+    first, second = (xp.minimum(T / RATE_TEMPERATURE, MOST_GROWTH) for T in (before, after))
+    growth = xp.minimum(FORWARD_RATE * seconds * _mean_exp(first, second, xp), MOST_GROWTH)
     hurt = recovery * vulnerable
     alive = xp.maximum(1.0 - (hurt + dead), 0.0)
-    tau = xp.log1p((hurt + dead) * xp.expm1(growth))
-    left = xp.exp(-tau)
-    killed = hurt * -xp.expm1(-tau) + alive * xp.maximum(-xp.expm1(-tau) - tau * left, 0.0)
+    excess = (hurt + dead) * xp.expm1(growth)  # exp(tau) - 1
+    tau, left = xp.log1p(excess), 1.0 / (1.0 + excess)
+    killed = left * (hurt * excess + alive * xp.maximum(excess - tau, 0.0))
     return recovery * left * (hurt + alive * tau), xp.minimum(dead + killed, 1.0)

@@ -195,7 +195,8 @@ class JaxEngine:
         """What the death models say, by name, in mesh order (n,)."""
         if self.death is None or state.damage is None:
             return {}
-        fields = fields_of(state.damage, self.death.models.sets)
+        suffered = jax.tree.map(lambda values: np.asarray(values, dtype=float), state.damage)
+        fields = fields_of(suffered, self.death.models.sets)
         return {name: self._to_mesh(values) for name, values in fields.items()}
 
     def potential(self, state: State) -> Floats | None:
@@ -217,7 +218,7 @@ class JaxEngine:
         start = unharmed(np.zeros(len(self.graph.to_mesh), self.dtype), count)
         return jax.tree.map(self._put, start)
 
-    def _to_mesh(self, values: Array) -> Floats:
+    def _to_mesh(self, values: Array | Floats) -> Floats:
         return np.asarray(values, dtype=float)[self.graph.from_mesh]
 
     def _put(self, values: object) -> Array:

@@ -279,7 +279,7 @@ def _lethal_volume(
     values, level = peak, LETHAL_C
     if death is not None and suffered is not None:
         judge = death.models.criterion
-        fields = damage.fields_of(suffered, death.models.sets)
+        fields = damage.fields_of(suffered, death.models.sets, jnp)
         values, level = judge.field({"peak_C": peak, **fields}, jnp), judge.level
     total: Array = (volume * tet_fraction_above(values[cells], level, jnp)).sum()
     return total

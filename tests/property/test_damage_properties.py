@@ -26,7 +26,7 @@ POINTS = 8
 TEMPERATURES = arrays(float, POINTS, elements=st.floats(0.0, 300.0))
 HISTORIES = st.lists(TEMPERATURES, min_size=2, max_size=4)
 SECONDS = st.floats(1e-4, 600.0)
-FIELDS = ("ln_cem43", "ln_omega", "dead")
+FIELDS = ("cem43", "omega", "dead")
 
 
 def expose(history: list[Floats], seconds: float) -> Damage:
@@ -55,7 +55,7 @@ def test_more_heat_never_does_less(history: list[Floats], seconds: float, shift:
     """Catches a sign, and a quadrature that is not monotone."""
     cool, warm = (expose([t + s for t in history], seconds) for s in (0.0 * shift, shift))
     for name in FIELDS:
-        assert (getattr(warm, name) >= getattr(cool, name) - 1e-12).all(), name
+        assert (getattr(warm, name) >= getattr(cool, name) * (1.0 - 1e-12)).all(), name
 
 
 @settings(deadline=None)
@@ -70,7 +70,7 @@ def test_numpy_and_jax_agree(history: list[Floats], seconds: float) -> None:
     for name in (*FIELDS, "vulnerable"):
         other = getattr(theirs, name)
         assert other.dtype == np.float64
-        assert np.asarray(other) == pytest.approx(getattr(ours, name), rel=1e-12, abs=1e-12)
+        assert np.asarray(other) == pytest.approx(getattr(ours, name), rel=1e-12, abs=1e-15)
 
 
 @settings(deadline=None)
@@ -90,6 +90,6 @@ def test_single_precision_is_enough(history: list[Floats], seconds: float) -> No
     for name in FIELDS:
         assert getattr(single, name).dtype == np.float32
         assert np.isfinite(getattr(single, name)).all()
-    assert single.ln_cem43 == pytest.approx(double.ln_cem43, abs=1e-4)
-    assert single.ln_omega == pytest.approx(double.ln_omega, abs=2e-4)
+    assert single.cem43 == pytest.approx(double.cem43, rel=1e-4)
+    assert single.omega == pytest.approx(double.omega, rel=2e-4)
     assert single.dead == pytest.approx(double.dead, abs=1e-4)

@@ -27,7 +27,7 @@ from ablasim.progress import Progress
 from ablasim.solve import Solution, Status, StepControl, solve
 
 SINK = 4.5e4
-HEAT = 1.4e6  # [W/m3]: 31 K above the blood in the end, more where perfusion stops
+HEAT = 1.3e6  # [W/m3]: 29 K above the blood in the end, more where perfusion stops
 END = 400.0
 SETS = ("hepg2", "liver_comsol")
 RULES: tuple[Stasis, ...] = ("none", "arrhenius", "three_state")
