@@ -60,6 +60,7 @@ class Kind(StrEnum):
     tissues = "tissues"
     probes = "probes"
     vessels = "vessels"
+    arrhenius = "arrhenius"
 
 
 ScenarioFile = Annotated[
@@ -128,7 +129,7 @@ def check(
 ) -> None:
     """Check a scenario and say what a run would do."""
     from ablasim.cli_scenario import scenario_rows
-    from ablasim.scenario import load_scenario
+    from ablasim.scenario import cautions, load_scenario
 
     try:
         loaded = load_scenario(scenario, _overrides(overrides, resolution))
@@ -139,9 +140,13 @@ def check(
         raise
     if as_json:
         content = loaded.model_dump(mode="json", exclude_none=True)
-        print_json({"ok": True, "file": str(scenario), "scenario": content})
+        warnings = list(cautions(loaded))
+        found = {"ok": True, "file": str(scenario), "warnings": warnings, "scenario": content}
+        print_json(found)
     elif not quiet:
         print_rows(scenario_rows(loaded))
+        for caution in cautions(loaded):
+            print(f"Note: {caution}")
         print(f"\n{scenario} is a valid scenario. {NOTICE}")
 
 
@@ -259,7 +264,7 @@ def info(
 ) -> None:
     """List the catalogue with the source of every number, or the scenario's schema."""
     if schema == (kind is not None):
-        raise UsageError("info: give one of tissues, probes, vessels, or --schema")
+        raise UsageError("info: give one of tissues, probes, vessels, arrhenius, or --schema")
     if kind is None:
         from ablasim.scenario import json_schema
 

@@ -119,14 +119,15 @@ def result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     criterion = str(zones.get("criterion"))
     zone = _group(zones, criterion)
     if zone:
-        level = criterion.removeprefix("peak_").removesuffix("C")
+        says = zone.get("says") or f"reached {criterion.removeprefix('peak_').removesuffix('C')} °C"
         size = f"{zone['volume_ml']:.1f} ml"
         if zone.get("long_axis_mm") is not None and zone.get("short_axis_mm") is not None:
             size += f", {zone['long_axis_mm']:.1f} x {zone['short_axis_mm']:.1f} mm"
             size += " (along x across the probe)"
-        rows.append((f"Lethal zone (reached {level} °C)", size))
+        rows.append((f"Lethal zone ({says})", size))
     assessment = _group(_group(summary, "scenario"), "assessment")
     rows += _margin_rows(_group(summary, "margin"), assessment.get("target_margin_mm"))
+    rows += _criterion_rows(zones, _group(summary, "margin"))
     thermal, generator = _group(summary, "thermal"), _group(summary, "generator")
     if thermal.get("peak_C") is not None:
         rows.append(("Highest temperature", f"{thermal['peak_C']:.1f} °C"))
@@ -168,6 +169,25 @@ def _margin_rows(margin: Mapping[str, Any], target: float | None) -> Iterator[tu
     ]
     if classes:
         yield "Margin over the surface", ", ".join(classes)
+
+
+def _criterion_rows(
+    zones: Mapping[str, Any], margin: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """One row for each criterion: volume, short axis and minimal margin; then their spread."""
+    minimal = _group(margin, "by_criterion")
+    listed = [(name, zone) for name, zone in zones.items() if isinstance(zone, Mapping)]
+    if not any("title" in zone for _, zone in listed):
+        return
+    yield "By criterion", "volume, short axis" + (", minimal margin" if minimal else "")
+    for name, zone in listed:
+        text = f"{zone['volume_ml']:.1f} ml, {zone.get('short_axis_mm') or 0.0:.1f} mm"
+        if minimal:
+            text += ", none" if minimal.get(name) is None else f", {minimal[name]:.1f} mm"
+        yield f"  {zone.get('title', name)}", text
+    spread = margin.get("criterion_spread_mm")
+    if spread is not None:
+        yield "  spread of the margin", f"{spread:.1f} mm"
 
 
 def _generator(generator: Mapping[str, Any]) -> str:

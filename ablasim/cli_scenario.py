@@ -30,8 +30,18 @@ def scenario_rows(scenario: Scenario) -> list[Row]:
     rows.append(("Protocol", f"constant {mode} {drive} for {duration:g} s"))
     judged = scenario.assessment
     rows.append(("Assessment", f"{judged.criterion}, target margin {judged.target_margin_mm:g} mm"))
+    rows.append(("Arrhenius set", judged.arrhenius_set))
+    rows.append(("Perfusion ends by", _stasis(scenario)))
     rows.append(("Resolution", scenario.numerics.resolution))
     return rows
+
+
+def _stasis(scenario: Scenario) -> str:
+    rule = scenario.physics.perfusion_shutdown
+    if rule != "arrhenius":
+        return {"peak_60C": "60 °C once reached", "none": "nothing"}.get(rule, rule)
+    name = scenario.physics.perfusion_arrhenius_set or scenario.assessment.arrhenius_set
+    return f"Arrhenius integral ({name})"
 
 
 def _anatomy_rows(scenario: Scenario) -> Iterator[Row]:

@@ -12,20 +12,18 @@ from typing import Any
 import numpy as np
 
 from ablasim.anatomy import Anatomy, build_anatomy
-from ablasim.assess import TumourMargin, lethal_zone, tumour_margin
+from ablasim.assess import TumourMargin, lethal_zone, minimal_margins, tumour_margin
 from ablasim.errors import ConvergenceError
 from ablasim.frames import MM
 from ablasim.mesh import TetMesh, cached_mesh
 from ablasim.own_mesh import own_anatomy, read_own_mesh
+from ablasim.physics import damage
 from ablasim.physics.binding import build_problem, region_tissues
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import Progress, ProgressCallback
 from ablasim.report.record import RunRecord
-from ablasim.scenario import Scenario
+from ablasim.scenario import Scenario, cautions
 from ablasim.solve import Solution, Status, StepControl, solve
-
-LEVELS = {"peak_60C": 60.0, "peak_54C": 54.0, "peak_50C": 50.0}
-"""Criteria by peak temperature [°C]: 60 °C kills at once; 54 and 50 °C bracket it."""
 
 STEP_TOLERANCE = {"preview": 0.2, "standard": 0.05, "fine": 0.025}
 """Error of one time step [K]; at 0.05 the zone's volume is within 0.02 % of a tenfold finer one."""
@@ -180,16 +178,27 @@ def _assess(
 ) -> RunRecord:
     """Zones of all criteria, the margin in the chosen one, and the parts they came from."""
     mesh = problem.mesh
+    fields = {"peak_C": solution.peak, **solution.damage}
+    judges = [damage.criterion(n, scenario.assessment.arrhenius_set) for n in damage.CRITERIA]
     zones = {
-        name: lethal_zone(mesh, solution.peak, level, anatomy.probes)
-        for name, level in LEVELS.items()
+        judge.name: lethal_zone(
+            mesh,
+            judge.field(fields),
+            judge.level,
+            anatomy.probes,
+            title=judge.title,
+            says=judge.says,
+        )
+        for judge in judges
     }
+    margin = tumour_margin(mesh, zones[scenario.assessment.criterion], anatomy.vessels)
     return RunRecord(
         scenario=scenario,
         mesh=mesh,
         solution=solution,
         zones=zones,
-        margin=tumour_margin(mesh, zones[scenario.assessment.criterion], anatomy.vessels),
+        margin=margin,
+        minimal_margins={} if margin is None else minimal_margins(margin, zones),
         tissues=region_tissues(scenario, anatomy, mesh),
         probes=anatomy.probes,
         vessels=anatomy.vessels,
@@ -197,6 +206,7 @@ def _assess(
         engine=engine,
         device=solution.device,
         dtype=dtype,
+        warnings=cautions(scenario),
     )
 
 

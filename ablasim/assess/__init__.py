@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ablasim.assess.margin import NearVessel, TumourMargin, tumour_margin
+from ablasim.assess.margin import NearVessel, TumourMargin, minimal_margins, tumour_margin
 from ablasim.assess.zone import LethalZone, fill_cooled_rim, lethal_zone
 
 __all__ = [
@@ -11,5 +11,6 @@ __all__ = [
     "TumourMargin",
     "fill_cooled_rim",
     "lethal_zone",
+    "minimal_margins",
     "tumour_margin",
 ]

@@ -9,7 +9,7 @@ tissue. The block's outer boundary does end it, since nothing is known behind.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -150,7 +150,7 @@ def tumour_margin(
     points = mesh.points[nodes]
     area = np.linalg.norm(triangle_normals(points, triangles), axis=1)
     volumes = mesh.cell_volumes()[tumour]
-    covered = tet_fraction_above(zone.peak[mesh.cells[tumour]], zone.level) @ volumes
+    covered = tet_fraction_above(zone.field[mesh.cells[tumour]], zone.level) @ volumes
     margin = _signed_distance(points, zone.inside[nodes], zone)
 
     subcapsular, counted = _set_apart(mesh, points, triangles)
@@ -182,6 +182,37 @@ def tumour_margin(
         covered_volume=float(covered),
         warnings=tuple(warnings),
     )
+
+
+def minimal_margins(
+    margin: TumourMargin, zones: Mapping[str, LethalZone]
+) -> dict[str, float | None]:
+    """Smallest margin [m] of the same tumour in other zones; None where there is none.
+
+    Only the distances that can be the smallest are computed, so it costs next to nothing.
+
+    Args:
+        margin: in one zone, for the tumour's surface and the part of it that counts.
+        zones: by criterion.
+    """
+    counts = ~margin.subcapsular if not margin.subcapsular.all() else margin.subcapsular
+    points, nodes = margin.points[counts], margin.nodes[counts]
+    return {name: _minimal(points, zone.inside[nodes], zone) for name, zone in zones.items()}
+
+
+def _minimal(points: Floats, inside: Mask, zone: LethalZone) -> float | None:
+    """Smallest signed distance of points to a zone's end [m]."""
+    if zone.is_empty:
+        return None
+    ends = zone.facing(TISSUE, "outer")
+    if inside.all():
+        return _closest_approach(points, zone.vertices, ends)
+    outside = points[~inside]
+    corners = zone.vertices[ends]
+    to_corner = cKDTree(corners.reshape(-1, 3)).query(outside)[0]
+    # A corner is at most an edge farther away than the surface itself.
+    candidates = outside[to_corner >= to_corner.max() - _longest_edge(corners)]
+    return -float(surface_distance(candidates, zone.vertices, ends).max())
 
 
 def _tumour_faces(mesh: TetMesh, tumour: Mask) -> NDArray[np.int32]:
@@ -254,7 +285,10 @@ def _closest_approach(points: Floats, vertices: Floats, triangles: NDArray[np.in
     """Smallest distance between a set of points and a surface [m]."""
     corners = vertices[triangles]
     to_corner = cKDTree(corners.reshape(-1, 3)).query(points)[0]
-    edges = corners - np.roll(corners, 1, axis=1)
-    longest = float(np.linalg.norm(edges, axis=2).max())
-    candidates = points[to_corner <= to_corner.min() + longest]
+    candidates = points[to_corner <= to_corner.min() + _longest_edge(corners)]
     return float(surface_distance(candidates, vertices, triangles).min())
+
+
+def _longest_edge(corners: Floats) -> float:
+    edges = corners - np.roll(corners, 1, axis=1)
+    return float(np.linalg.norm(edges, axis=2).max())

@@ -1,16 +1,18 @@
-"""The lethal zone: every point whose peak temperature reached a level, cut through the tetrahedra.
+"""The lethal zone: every point where a field, by default the peak temperature, reached a level.
 
-Volumes are exact for the P1 field. The zone is the filled shape: killed tissue, the cooled rim
-(see `rim`) and the part of each probe inside it. The probe is a hole of the mesh, so its volume
-comes from the divergence theorem on its wall, -∫ (x_perp / 2)·n dA with x_perp the distance vector
-from the probe's axis and n the normal out of the tissue: this field has divergence 1 and no flux
-through a cap perpendicular to the axis, so the cap where the probe leaves the zone is not needed.
+It is cut through the tetrahedra; volumes are exact for the P1 field. The zone is the filled shape:
+killed tissue, the cooled rim (see `rim`) and the part of each probe inside it. The probe is a hole
+of the mesh, so its volume comes from the divergence theorem on its wall, -∫ (x_perp / 2)·n dA with
+x_perp the distance vector from the probe's axis and n the normal out of the tissue: this field has
+divergence 1 and no flux through a cap perpendicular to the axis, so the cap where the probe leaves
+the zone is not needed.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +42,9 @@ class LethalZone:
     """The filled zone of one criterion.
 
     Attributes:
-        level: lethal peak temperature [°C].
-        peak: peak temperature with the cooled rim lifted to the level (n,) [°C]; a node belongs to
-            the zone where this is >= `level`.
+        level: of the field that kills: a peak temperature [°C], the logarithm of a dose.
+        field: with the cooled rim lifted to the level (n,); a node belongs to the zone where this
+            is >= `level`.
         tissue_volume: tissue that itself reached the level [m3].
         rim_volume: tissue of the cooled rim [m3].
         probe_volume: volume of the probes inside the zone [m3].
@@ -59,23 +61,31 @@ class LethalZone:
         triangle_part: index (t,) into `parts`.
         parts: "tissue", "outer", "vessel.<name>": what lies on the other side.
         reaches_outer: the zone touches the outer boundary: the simulated block is too small.
+        title: of the criterion, as in "60 °C zone"; by default that of a peak temperature.
+        says: what its tissue did, as in "reached 60 °C".
     """
 
     level: float
-    peak: Floats
+    field: Floats
     tissue_volume: float = 0.0
     rim_volume: float = 0.0
     probe_volume: float = 0.0
-    region_volume: Mapping[str, float] = field(default_factory=dict)
+    region_volume: Mapping[str, float] = dataclasses.field(default_factory=dict)
     long_axis: float = 0.0
     short_axis: float = 0.0
     wide_axis: float = 0.0
     surface_area: float = 0.0
-    vertices: Floats = field(default_factory=lambda: np.empty((0, 3)))
-    triangles: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 3), dtype=np.int32))
-    triangle_part: NDArray[np.int16] = field(default_factory=lambda: np.empty(0, dtype=np.int16))
+    vertices: Floats = dataclasses.field(default_factory=lambda: np.empty((0, 3)))
+    triangles: NDArray[np.int32] = dataclasses.field(
+        default_factory=lambda: np.empty((0, 3), dtype=np.int32)
+    )
+    triangle_part: NDArray[np.int16] = dataclasses.field(
+        default_factory=lambda: np.empty(0, dtype=np.int16)
+    )
     parts: tuple[str, ...] = (TISSUE,)
     reaches_outer: bool = False
+    title: str = ""
+    says: str = ""
 
     @property
     def volume(self) -> float:
@@ -97,16 +107,18 @@ class LethalZone:
     @property
     def inside(self) -> NDArray[np.bool_]:
         """Nodes that belong to the filled zone (n,)."""
-        return np.asarray(self.peak >= self.level)
+        return np.asarray(self.field >= self.level)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know before using the numbers."""
         if self.is_empty:
-            return (f"No tissue reached {self.level:g} °C: there is no lethal zone.",)
+            says = self.says or f"reached {self.level:g} °C"
+            return (f"No tissue {says}: there is no lethal zone.",)
         if self.reaches_outer:
+            title = self.title or f"{self.level:g} °C"
             return (
-                f"The {self.level:g} °C zone reaches the outer boundary: its size is a lower bound;"
+                f"The {title} zone reaches the outer boundary: its size is a lower bound;"
                 " enlarge the simulated block.",
             )
         return ()
@@ -118,21 +130,30 @@ class LethalZone:
 
 
 def lethal_zone(
-    mesh: TetMesh, peak: Floats, level: float, probes: Sequence[ProbeAxis] = ()
+    mesh: TetMesh,
+    field: Floats,
+    level: float,
+    probes: Sequence[ProbeAxis] = (),
+    *,
+    title: str = "",
+    says: str = "",
 ) -> LethalZone:
-    """The filled zone of tissue whose peak temperature is at or above `level`.
+    """The filled zone of tissue where a field is at or above `level`.
 
     Args:
         mesh: the tissue; surfaces `probe.<i>.*` belong to `probes[i]`.
-        peak: highest temperature that each node reached (n,) [°C].
-        level: lethal temperature [°C].
+        field: highest temperature that each node reached (n,) [°C], or another field that rises
+            with what kills and is smooth enough to be cut.
+        level: lethal value of it.
         probes: axis of each probe; without any, lengths are taken along z.
+        title, says: of the criterion; see `LethalZone`.
     """
-    filled, rim_volume = fill_cooled_rim(mesh, peak, level, probes)
+    filled, rim_volume = fill_cooled_rim(mesh, field, level, probes)
     surface, part, parts = _surface(mesh, filled, level)
     if not len(surface.triangles):
-        return LethalZone(level=level, peak=filled, region_volume=dict.fromkeys(mesh.regions, 0.0))
-    tissue = tet_fraction_above(peak[mesh.cells], level) @ mesh.cell_volumes()
+        none = dict.fromkeys(mesh.regions, 0.0)
+        return LethalZone(level, filled, region_volume=none, title=title, says=says)
+    tissue = tet_fraction_above(field[mesh.cells], level) @ mesh.cell_volumes()
     killed = tet_fraction_above(filled[mesh.cells], level) * mesh.cell_volumes()
     by_region = np.bincount(mesh.cell_region, killed, minlength=len(mesh.regions))
     probe_volume, cap_area = _probe_share(mesh, filled, level, probes)
@@ -140,7 +161,7 @@ def lethal_zone(
     area = np.linalg.norm(triangle_normals(surface.vertices, surface.triangles), axis=1).sum()
     return LethalZone(
         level=level,
-        peak=filled,
+        field=filled,
         tissue_volume=float(tissue),
         rim_volume=rim_volume,
         probe_volume=probe_volume,
@@ -154,6 +175,8 @@ def lethal_zone(
         triangle_part=part,
         parts=parts,
         reaches_outer=bool((filled[mesh.surface_faces("outer")] >= level).any()),
+        title=title,
+        says=says,
     )
 
 

@@ -3,6 +3,8 @@
 from ablasim.catalogue.loader import (
     QUANTITIES,
     InfoRow,
+    arrhenius,
+    arrhenius_names,
     blood,
     info_rows,
     probe,
@@ -15,6 +17,7 @@ from ablasim.catalogue.loader import (
 from ablasim.catalogue.records import (
     LATENT_HEAT_OF_WATER,
     AntennaShape,
+    ArrheniusData,
     BloodData,
     Cooling,
     NeedleShape,
@@ -30,6 +33,7 @@ __all__ = [
     "QUANTITIES",
     "LATENT_HEAT_OF_WATER",
     "AntennaShape",
+    "ArrheniusData",
     "BloodData",
     "Cooling",
     "InfoRow",
@@ -39,6 +43,8 @@ __all__ = [
     "TinesShape",
     "TissueData",
     "VesselKind",
+    "arrhenius",
+    "arrhenius_names",
     "blood",
     "info_rows",
     "perfusion_conductance",

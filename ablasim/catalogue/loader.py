@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from ablasim.catalogue.records import (
     AntennaShape,
+    ArrheniusData,
     BloodData,
     Cooling,
     NeedleShape,
@@ -63,6 +64,8 @@ QUANTITIES: Mapping[str, tuple[str, float, str]] = MappingProxyType(
         "attenuation_Np_m": ("attenuation", 1.0, "Np/m"),
         "axial_length_mm": ("axial_length", MM, "mm"),
         "radial_offset_mm": ("radial_offset", MM, "mm"),
+        "frequency_per_s": ("frequency", 1.0, "1/s"),
+        "activation_energy_J_mol": ("activation_energy", 1.0, "J/mol"),
     }
 )
 
@@ -126,6 +129,20 @@ def vessel_kind(name: str) -> VesselKind:
 
 
 @cache
+def arrhenius(name: str) -> ArrheniusData:
+    """Kinetics of thermal injury by name."""
+    entry = _entry("arrhenius", name, arrhenius_names())
+    values, sources = _quantities(entry)
+    return ArrheniusData(name=name, title=entry["title"], sources=sources, **values)
+
+
+@cache
+def arrhenius_names() -> tuple[str, ...]:
+    """Names that `arrhenius` knows."""
+    return tuple(_file("arrhenius"))
+
+
+@cache
 def tissue_names() -> tuple[str, ...]:
     """Names that `tissue` knows."""
     return tuple(name for name in _file("tissues") if name != "blood")
@@ -143,10 +160,10 @@ def vessel_kind_names() -> tuple[str, ...]:
     return tuple(_file("vessels"))
 
 
-def info_rows(kind: Literal["tissues", "probes", "vessels"]) -> tuple[InfoRow, ...]:
+def info_rows(kind: Literal["tissues", "probes", "vessels", "arrhenius"]) -> tuple[InfoRow, ...]:
     """Every number of one file of the catalogue, in the file's order, with its source."""
-    if kind not in ("tissues", "probes", "vessels"):
-        raise UsageError(f"kind: got {kind!r}; use 'tissues', 'probes' or 'vessels'")
+    if kind not in ("tissues", "probes", "vessels", "arrhenius"):
+        raise UsageError(f"kind: got {kind!r}; use 'tissues', 'probes', 'vessels' or 'arrhenius'")
     return tuple(
         InfoRow(name, key, number["value"], QUANTITIES[key][2], _source(number))
         for name, entry in _file(kind).items()

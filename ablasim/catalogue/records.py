@@ -201,3 +201,14 @@ class VesselKind:
     velocity: float  # [m/s]
     title: str = ""
     sources: Sources = field(default=_NO_SOURCES, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class ArrheniusData:
+    """Kinetics of thermal injury: rate A exp(-Ea/(R T)); laws in `ablasim.physics.damage`."""
+
+    name: str
+    frequency: float  # A [1/s]
+    activation_energy: float  # Ea [J/mol]
+    title: str = ""
+    sources: Sources = field(default=_NO_SOURCES, compare=False, repr=False)

@@ -12,6 +12,7 @@ from ablasim.anatomy import Anatomy, ProbeShape, VesselShape
 from ablasim.catalogue import AntennaShape, TissueData
 from ablasim.errors import InputFileError
 from ablasim.mesh import TetMesh
+from ablasim.physics.damage import Arrhenius, DeathModels, criterion
 from ablasim.physics.electric import far_field_conductance
 from ablasim.physics.generator import ConstantGenerator
 from ablasim.physics.microwave import slot_pattern
@@ -22,7 +23,8 @@ from ablasim.scenario import Scenario
 
 Floats = NDArray[np.float64]
 
-SHUTDOWN = {"peak_60C": 60.0, "none": np.inf}
+SHUTDOWN = {"peak_60C": 60.0, "none": np.inf, "arrhenius": np.inf, "three_state": np.inf}
+"""Temperature [°C] that ends perfusion; where a dose does, it is a death model's affair."""
 
 # Four-point rule of a tetrahedron, exact for quadratics (Keast 1986).
 _FAR, _NEAR = 0.5854101966249685, 0.1381966011250105
@@ -50,6 +52,7 @@ def build_problem(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> Biohea
             vaporisation_band=physics.vaporisation_band_C,
             sigma_drop=physics.sigma_drop_K,
             perfusion_shutdown=SHUTDOWN[physics.perfusion_shutdown],
+            death=death_models(scenario),
         ),
         generator=_generator(scenario, anatomy),
         walls=(
@@ -64,6 +67,22 @@ def build_problem(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> Biohea
     if anatomy.probes[0].data.modality == "mw":
         return _with_absorption(problem, anatomy.probes)
     return problem
+
+
+def death_models(scenario: Scenario) -> DeathModels:
+    """The death models of a scenario: the set that judges first, and the one of the perfusion."""
+    judged, rule = scenario.assessment, scenario.physics.perfusion_shutdown
+    stasis_set = scenario.physics.perfusion_arrhenius_set or judged.arrhenius_set
+    names = [judged.arrhenius_set]
+    if rule == "arrhenius" and stasis_set not in names:
+        names.append(stasis_set)
+    sets = [catalogue.arrhenius(name) for name in names]
+    return DeathModels(
+        sets=tuple(Arrhenius(s.name, s.frequency, s.activation_energy) for s in sets),
+        criterion=criterion(judged.criterion, judged.arrhenius_set),
+        stasis=rule if rule in ("arrhenius", "three_state") else "none",
+        stasis_set=names.index(stasis_set) if rule == "arrhenius" else 0,
+    )
 
 
 def region_tissues(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> dict[str, TissueData]:

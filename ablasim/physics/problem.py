@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablasim.mesh import TetMesh
+from ablasim.physics.damage import DeathModels
 from ablasim.physics.generator import ConstantGenerator
 
 Floats = NDArray[np.float64]
@@ -57,11 +58,13 @@ class Laws:
         vaporisation_band: lower and upper temperature [°C].
         sigma_drop: width of the fall of sigma above 100 °C [K].
         perfusion_shutdown: temperature [°C] that ends perfusion for good; infinite for never.
+        death: models of tissue death that are integrated beside the heat; None for none of them.
     """
 
     vaporisation_band: tuple[float, float] = (99.0, 100.0)
     sigma_drop: float = 5.0
     perfusion_shutdown: float = np.inf
+    death: DeathModels | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,6 +35,9 @@ BACKGROUND = "#000000"
 ISOTHERMS = ((50.0, 0.9, (0, (1, 1.6))), (54.0, 0.9, (0, (4, 2))), (60.0, 2.4, "solid"))
 """Level [°C], line width [pt] and dashes; the default lethal criterion is the thick one."""
 
+CRITERION_LINE = (1.8, (0, (6, 1.5)))
+"""Line width [pt] and dashes of a criterion that is no peak temperature."""
+
 RASTER = 420
 LETTER_WIDTH = 0.038
 """Of a vessel's name, relative to half the picture's width."""
@@ -91,6 +94,7 @@ def draw_slice(
     _lines(axes, view.tumour, TUMOUR_COLOUR, 1.8)
     for level, width, dashes in ISOTHERMS:
         _lines(axes, view.isotherm(level), ZONE_COLOUR, width, dashes)
+    _lines(axes, view.zone_outline(run.criterion.level), ZONE_COLOUR, *CRITERION_LINE)
     _name_isotherm(axes, view.isotherm(60.0), half_width)
     _draw_probe_axis(axes, run, view)
     _name_vessels(axes, run, view, half_width)

@@ -81,6 +81,8 @@ def _fields(record: RunRecord) -> pv.UnstructuredGrid:
     grid = pv.UnstructuredGrid({pv.CellType.TETRA: mesh.cells}, mesh.points / MM)
     grid.point_data["temperature_C"] = solution.temperature
     grid.point_data["peak_C"] = solution.peak
+    for name, values in solution.damage.items():
+        grid.point_data[name] = values
     if solution.potential is not None:
         grid.point_data["potential_V"] = solution.potential
     grid.cell_data["region"] = mesh.cell_region.astype(np.int32)
@@ -165,14 +167,14 @@ def volumes(record: RunRecord) -> tuple[Grid, NDArray[np.uint8], NDArray[np.floa
     mesh = record.mesh
     grid = record.grid or grid_around(mesh)
     window, place = grid.window(mesh.points)
-    zone = rasterise(mesh, record.zone.peak, window)
+    zone = rasterise(mesh, record.zone.field, window)
     peak = rasterise(mesh, record.solution.peak, window)
     uncovered = np.isnan(peak)
     blood = record.scenario.physics.blood_temperature_C
     zone[uncovered], peak[uncovered] = -np.inf, blood
     voxels, nodes = voxels_in_probes(mesh, window, uncovered)
     index = tuple(voxels.T)
-    zone[index], peak[index] = record.zone.peak[nodes], record.solution.peak[nodes]
+    zone[index], peak[index] = record.zone.field[nodes], record.solution.peak[nodes]
     labels = np.zeros(grid.shape, dtype=np.uint8)
     labels[place] = zone >= record.zone.level
     temperature = np.full(grid.shape, blood, dtype=np.float32)

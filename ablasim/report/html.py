@@ -100,6 +100,7 @@ def _page(run: SavedRun) -> str:
         subcapsular=_subcapsular(margin),
         step=MARGIN_STEP_MM,
         zones=tables.zone_rows(run),
+        spread=tables.spread_sentence(run),
         energy=tables.energy_rows(run),
         balance=run.group("energy").get("balance_error"),
         generator=tables.generator_rows(run),
@@ -148,10 +149,10 @@ def heat_sink(run: SavedRun, distances: tuple[VesselDistance, ...]) -> HeatSink 
 
 
 def _key_numbers(run: SavedRun) -> list[Row]:
-    zone = run.group("zone").get(f"peak_{run.zone_level:.0f}C") or {}
+    zone = run.zone_group
     margin = run.group("margin")
     rows: list[Row] = [
-        (f"{run.zone_level:.0f} °C zone", number_text(zone.get("volume_ml"), 1, "ml")),
+        (f"{run.criterion.title} zone", number_text(zone.get("volume_ml"), 1, "ml")),
         (
             "long \N{MULTIPLICATION SIGN} short axis",
             f"{number_text(zone.get('long_axis_mm'), 1)} \N{MULTIPLICATION SIGN} "

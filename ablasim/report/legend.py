@@ -8,7 +8,7 @@ from matplotlib import patheffects
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ablasim.report.figures import BACKGROUND, ISOTHERMS, LABEL_COLOURS
+from ablasim.report.figures import BACKGROUND, CRITERION_LINE, ISOTHERMS, LABEL_COLOURS
 from ablasim.report.palette import (
     ACTIVE_LOOK,
     MARGIN_CLASSES,
@@ -30,8 +30,11 @@ def slice_handles(run: SavedRun, labels: LabelOutlines | None) -> list[Handle]:
     """What the lines and areas of the slices mean, with the 3D view's lethal surface."""
     handles: list[Handle] = []
     for level, width, dashes in reversed(ISOTHERMS):
-        role = " (lethal zone)" if level == run.zone_level else ""
+        role = " (lethal zone)" if run.criterion.name == f"peak_{level:.0f}C" else ""
         handles.append(_line(f"{level:.0f} °C line{role}", ZONE_COLOUR, width, dashes))
+    if run.criterion.key != "peak_C":
+        title = f"{run.criterion.title} line (lethal zone)"
+        handles.append(_line(title, ZONE_COLOUR, *CRITERION_LINE))
     if run.margin is not None:
         handles.append(_line("tumour outline", TUMOUR_COLOUR, 1.8))
         handles.append(_thinnest())
@@ -58,7 +61,7 @@ def _bodies(run: SavedRun) -> list[Handle]:
     ]
     handles += [_patch(look.label, look.colour) for look in (ACTIVE_LOOK, SHAFT_LOOK)]
     if run.zone is not None:
-        handles.append(_patch(f"{run.zone_level:.0f} °C surface (3D)", ZONE_SURFACE_COLOUR, 0.5))
+        handles.append(_patch(f"{run.criterion.title} surface (3D)", ZONE_SURFACE_COLOUR, 0.5))
     return handles
 
 

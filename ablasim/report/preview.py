@@ -192,14 +192,13 @@ def _draw_header(figure: Figure, run: SavedRun) -> None:
         color=INK,
     )
     figure.text(MARGIN / across, 9.40 / up, protocol_line(run), fontsize=11.5, color=FAINT)
-    level = f"peak_{run.zone_level:.0f}C"
-    zone = run.group("zone").get(level) or {}
+    zone = run.zone_group
     long, short = zone.get("long_axis_mm"), zone.get("short_axis_mm")
     axes_text = f"{number_text(long, 1)} \N{MULTIPLICATION SIGN} {number_text(short, 1, 'mm')}"
     minimal = run.group("margin").get("minimal_mm")
     chips = [
         (
-            f"{run.zone_level:.0f} °C zone",
+            f"{run.criterion.title} zone",
             number_text(zone.get("volume_ml"), 1, "ml"),
             "#ECEFF3",
             INK,

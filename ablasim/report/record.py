@@ -42,6 +42,8 @@ class RunRecord:
         mesh: the tissue.
         solution: final state and histories.
         zones: filled zone by criterion, for example "peak_60C".
+        minimal_margins: smallest margin by criterion [m], None where it has no zone; empty without
+            a tumour.
         margin: of the scenario's criterion; None without a tumour.
         tissues: what fills each region of the mesh.
         probes: in the scenario's order.
@@ -70,6 +72,7 @@ class RunRecord:
     dtype: str = "float64"
     timing: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    minimal_margins: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def zone(self) -> LethalZone:

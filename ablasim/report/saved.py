@@ -20,6 +20,7 @@ from ablasim.assess.rim import fill_cooled_rim
 from ablasim.errors import InputFileError
 from ablasim.frames import MM
 from ablasim.mesh_tet import TetMesh
+from ablasim.physics.damage import Criterion, criterion
 
 RERUN = (
     "Give the directory that `ablasim run SCENARIO -o DIR` has written, or run the scenario again."
@@ -27,6 +28,9 @@ RERUN = (
 
 
 FILLED_LEVELS_C = (50.0, 54.0, 60.0)
+
+ZONE_FIELD = "zone_field"
+"""Array that a criterion other than a peak temperature cuts, with the cooled rim filled."""
 
 
 def filled_name(level: float) -> str:
@@ -149,6 +153,11 @@ class SavedRun:
             filled, _ = fill_cooled_rim(self._mesh, peak, level, probes)
             # A little above the level: interpolation would scatter specks over a plateau at it.
             grid.point_data[filled_name(level)] = np.where(filled > peak, level + 0.01, peak)
+        judge = self.criterion
+        if judge.key != "peak_C":
+            field = np.asarray(judge.field(dict(grid.point_data)), dtype=np.float64)
+            filled, _ = fill_cooled_rim(self._mesh, field, judge.level, probes)
+            grid.point_data[ZONE_FIELD] = np.where(filled > field, judge.level + 1e-3, field)
         return grid
 
     @cached_property
@@ -173,10 +182,26 @@ class SavedRun:
         return cast(Mapping[str, Any], self.summary.get(name) or {})
 
     @property
-    def zone_level(self) -> float:
-        """Temperature of the lethal criterion [°C], 60 for ``peak_60C``."""
-        criterion = str(self.group("zone").get("criterion", "peak_60C"))
-        return float(criterion.removeprefix("peak_").removesuffix("C"))
+    def criterion(self) -> Criterion:
+        """What counts as dead; without its field in the files, 60 °C."""
+        name = str(self.group("zone").get("criterion", "peak_60C"))
+        assessment = self.group("scenario").get("assessment") or {}
+        judge = criterion(name, str(assessment.get("arrhenius_set", "")))
+        known = judge.key in self.fields.point_data
+        return judge if known else criterion("peak_60C", "")
+
+    @property
+    def zone_group(self) -> Mapping[str, Any]:
+        """Size of the zone of the criterion, as in the summary."""
+        return cast(Mapping[str, Any], self.group("zone").get(self.criterion.name) or {})
+
+    def lethal_part(self, section: Any) -> Any:
+        """The part of a cut through the fields where tissue is dead."""
+        judge = self.criterion
+        if judge.key == "peak_C":
+            return section.clip_scalar(scalars="peak_C", value=judge.level, invert=False)
+        section.point_data[ZONE_FIELD] = judge.field(dict(section.point_data))
+        return section.clip_scalar(scalars=ZONE_FIELD, value=judge.level, invert=False)
 
     @property
     def probes(self) -> tuple[Mapping[str, Any], ...]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ablasim.frames import MM
 from ablasim.labelmap import LabelImage
-from ablasim.report.saved import SavedRun, filled_name
+from ablasim.report.saved import ZONE_FIELD, SavedRun, filled_name
 
 Array = NDArray[np.float64]
 Polyline = Array
@@ -171,6 +171,15 @@ class Slice:
         if len(self.triangles) == 0 or not values.min() < level < values.max():
             return ()
         return polylines(self._cut.contour([level], scalars=array), self.plane)
+
+    def zone_outline(self, level: float) -> tuple[Polyline, ...]:
+        """Where the plane cuts the zone of a criterion other than a peak temperature."""
+        if ZONE_FIELD not in self._cut.point_data or len(self.triangles) == 0:
+            return ()
+        values = np.asarray(self._cut.point_data[ZONE_FIELD])
+        if not values.min() < level < values.max():
+            return ()
+        return polylines(self._cut.contour([level], scalars=ZONE_FIELD), self.plane)
 
 
 def cut(run: SavedRun, plane: Plane) -> Slice:

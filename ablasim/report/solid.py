@@ -126,7 +126,7 @@ def build_scene(
     if clip:
         section = run.fields.slice(normal=axis, origin=centre)
         if section.n_cells:
-            section = section.clip_scalar(scalars="peak_C", value=run.zone_level, invert=False)
+            section = run.lethal_part(section)
         if section.n_cells:
             actors["section"] = plotter.add_mesh(
                 section,

@@ -41,7 +41,7 @@ def build_summary(record: RunRecord) -> Group:
         "status": record.solution.status.value,
         "warnings": _warnings(record),
         "zone": _zones(record),
-        "margin": None if record.margin is None else _margin(record.margin),
+        "margin": None if record.margin is None else _margin(record, record.margin),
         "energy": _energy(record),
         "thermal": _thermal(record),
         "generator": _generator(record),
@@ -87,14 +87,18 @@ def _warnings(record: RunRecord) -> list[str]:
 
 
 def _zones(record: RunRecord) -> Group:
+    short = [zone.short_axis for zone in record.zones.values() if not zone.is_empty]
     return {
         "criterion": record.scenario.assessment.criterion,
+        "short_axis_spread_mm": (max(short) - min(short)) / MM if short else None,
         **{criterion: _zone(zone) for criterion, zone in record.zones.items()},
     }
 
 
 def _zone(zone: LethalZone) -> Group:
-    group = {
+    group: Group = {
+        "title": zone.title or f"{zone.level:g} °C",
+        "says": zone.says or f"reached {zone.level:g} °C",
         "volume_ml": zone.volume / ML,
         "tissue_volume_ml": zone.tissue_volume / ML,
         "cooled_rim_ml": zone.rim_volume / ML,
@@ -109,11 +113,14 @@ def _zone(zone: LethalZone) -> Group:
     return group | {f"{name}_ml": volume / ML for name, volume in zone.region_volume.items()}
 
 
-def _margin(margin: TumourMargin) -> Group:
+def _margin(record: RunRecord, margin: TumourMargin) -> Group:
+    known = [each for each in record.minimal_margins.values() if each is not None]
     below, thin, enough, wide = margin.class_fractions
     nearest = margin.nearest_vessel
     return {
         "minimal_mm": _mm(margin.minimal),
+        "by_criterion": {name: _mm(each) for name, each in record.minimal_margins.items()},
+        "criterion_spread_mm": (max(known) - min(known)) / MM if known else None,
         "thinnest_point_mm": None if margin.thinnest_point is None else margin.thinnest_point / MM,
         "nearest_vessel": nearest.name if nearest else None,
         "nearest_vessel_kind": nearest.kind if nearest else None,

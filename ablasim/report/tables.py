@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ablasim.report.palette import number_text, vessel_look
+from ablasim.report.palette import margin_text, number_text, vessel_look
 from ablasim.report.saved import SavedRun, Surface
 from ablasim.report.words import MODALITY_NAMES, modality
 
@@ -24,6 +24,9 @@ ENERGY_ROWS = (
 PERFUSION_TEXT = {
     "peak_60C": "Capillary perfusion stops for good where tissue has reached 60 °C.",
     "none": "Capillary perfusion never stops, not even in dead tissue: the zone comes out smaller.",
+    "arrhenius": "Capillary perfusion fades as exp(-Omega) with the Arrhenius integral of injury.",
+    "three_state": "Capillary perfusion stops where the three-state model has more than 0.8 dead "
+    "cells.",
 }
 POTENTIAL_TEXT = {
     "far_field": "far field (the impedance does not depend on the block's size)",
@@ -35,24 +38,39 @@ TEMPERATURE_TEXT = {"body": "held at body temperature", "insulated": "insulated"
 def zone_rows(run: SavedRun) -> list[tuple[str, bool, Row]]:
     """For each criterion its name, whether the margin uses it, and its numbers."""
     rows: list[tuple[str, bool, Row]] = []
+    margins = run.group("margin").get("by_criterion") or {}
     for criterion, zone in run.group("zone").items():
         if not isinstance(zone, Mapping):
             continue
         level = criterion.removeprefix("peak_").removesuffix("C")
         rows.append(
             (
-                f"reached {level} °C",
-                float(level) == run.zone_level,
+                str(zone.get("says") or f"reached {level} °C"),
+                criterion == run.criterion.name,
                 (
                     number_text(zone.get("volume_ml"), 1),
                     number_text(zone.get("long_axis_mm"), 1),
                     number_text(zone.get("short_axis_mm"), 1),
                     number_text(zone.get("wide_axis_mm"), 1),
                     number_text(zone.get("sphericity"), 2),
+                    "\N{EN DASH}"
+                    if margins.get(criterion) is None
+                    else margin_text(margins[criterion]),
                 ),
             )
         )
     return rows
+
+
+def spread_sentence(run: SavedRun) -> str:
+    """How far the criteria are apart; empty where the run does not say."""
+    margin = run.group("margin").get("criterion_spread_mm")
+    if margin is not None:
+        return f"Between these criteria the minimal margin differs by {margin:.1f} mm."
+    width = run.group("zone").get("short_axis_spread_mm")
+    return (
+        "" if width is None else f"Between these criteria the short axis differs by {width:.1f} mm."
+    )
 
 
 def energy_rows(run: SavedRun) -> list[tuple[Row, bool]]:
@@ -224,7 +242,7 @@ def choices(run: SavedRun) -> list[str]:
     blood = number_text(physics.get("blood_temperature_C"), 1, "°C")
     sentences = [
         PERFUSION_TEXT.get(choice, f"Perfusion shut-down: {choice}."),
-        f"Lethal criterion of the margin: tissue that reached {run.zone_level:.0f} °C at any time, "
+        f"Lethal criterion of the margin: tissue that {run.criterion.says} at any time, "
         "with the cooled rim that it encloses and the probe inside. The other zones are the "
         "bracket to compare with.",
         "Margin: signed distance from the tumour's surface to tissue below the criterion, positive "

@@ -161,7 +161,7 @@ class Verdict:
 def verdict(run: SavedRun) -> Verdict:
     """Is the whole tumour inside the lethal zone, and by how much?"""
     margin = run.group("margin")
-    level = f"{run.zone_level:.0f} °C"
+    level, says = run.criterion.title, run.criterion.says
     if run.margin is None:
         return Verdict(
             f"This scenario has no tumour; only the {level} zone is described.", "", "#5A6370"
@@ -169,7 +169,7 @@ def verdict(run: SavedRun) -> Verdict:
     minimal = margin.get("minimal_mm")
     if run.zone is None or minimal is None:
         return Verdict(
-            f"No: no tissue reached {level}, there is no lethal zone.", "", MARGIN_CLASSES[0].colour
+            f"No: no tissue {says}, there is no lethal zone.", "", MARGIN_CLASSES[0].colour
         )
     colour = margin_class(float(minimal)).colour
     if minimal < 0.0:

@@ -24,6 +24,7 @@ from ablasim.scenario.anatomy import (
     Vessel,
     VesselFlow,
 )
+from ablasim.scenario.caution import cautions
 from ablasim.scenario.file import load_scenario, scenario_from_data
 from ablasim.scenario.model import Scenario, inputs_sha256, json_schema
 from ablasim.scenario.treatment import (
@@ -68,6 +69,7 @@ __all__ = [
     "Vessel",
     "VesselFlow",
     "VoltageProtocol",
+    "cautions",
     "inputs_sha256",
     "json_schema",
     "load_scenario",

@@ -55,6 +55,7 @@ Label = Annotated[int, Field(strict=True, ge=1, le=65535)]
 TissueName = Annotated[str, AfterValidator(_known(catalogue.tissue_names))]
 ProbeName = Annotated[str, AfterValidator(_known(catalogue.probe_names))]
 VesselKindName = Annotated[str, AfterValidator(_known(catalogue.vessel_kind_names))]
+ArrheniusName = Annotated[str, AfterValidator(_known(catalogue.arrhenius_names))]
 
 
 class Section(BaseModel):

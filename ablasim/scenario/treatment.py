@@ -9,7 +9,15 @@ from pydantic import Field, field_validator, model_validator
 
 from ablasim import catalogue
 from ablasim.frames import MM
-from ablasim.scenario.fields import Duration, Point, ProbeName, Section, Temperature, fault
+from ablasim.scenario.fields import (
+    ArrheniusName,
+    Duration,
+    Point,
+    ProbeName,
+    Section,
+    Temperature,
+    fault,
+)
 
 
 class ProbePlacement(Section):
@@ -101,8 +109,14 @@ Protocol = Annotated[PowerProtocol | VoltageProtocol | CurrentProtocol, Field(di
 class Physics(Section):
     """Choices of the physical model."""
 
-    perfusion_shutdown: Literal["peak_60C", "none"] = Field(
-        default="peak_60C", description="whether tissue that reached 60 °C loses its perfusion"
+    perfusion_shutdown: Literal["peak_60C", "none", "arrhenius", "three_state"] = Field(
+        default="peak_60C",
+        description="what ends perfusion: 60 °C once reached, nothing, an Arrhenius integral Omega"
+        " (perfusion times exp(-Omega)), or more than 0.8 dead cells of the three-state model",
+    )
+    perfusion_arrhenius_set: ArrheniusName | None = Field(
+        default=None,
+        description="kinetics by which perfusion ends; by default assessment.arrhenius_set",
     )
     vaporisation_band_C: tuple[
         Annotated[float, Field(strict=True, ge=85, le=120)],
@@ -117,6 +131,16 @@ class Physics(Section):
     )
     blood_temperature_C: Temperature = Field(default=37.0, description="blood and perfusion [°C]")
     initial_temperature_C: Temperature = Field(default=37.0, description="tissue at the start [°C]")
+
+    @model_validator(mode="after")
+    def _set_is_used(self) -> Physics:
+        if self.perfusion_arrhenius_set is not None and self.perfusion_shutdown != "arrhenius":
+            raise fault(
+                f"got perfusion_arrhenius_set {self.perfusion_arrhenius_set!r} with"
+                f" perfusion_shutdown {self.perfusion_shutdown!r}, which uses none; remove the key"
+                " or set perfusion_shutdown to 'arrhenius'"
+            )
+        return self
 
     @field_validator("vaporisation_band_C")
     @classmethod
@@ -140,8 +164,15 @@ class Boundary(Section):
 class Assessment(Section):
     """What counts as dead, and the margin that is aimed at."""
 
-    criterion: Literal["peak_60C", "peak_54C", "peak_50C"] = Field(
-        default="peak_60C", description="temperature that kills once it was reached"
+    criterion: Literal[
+        "peak_60C", "peak_54C", "peak_50C", "cem43_240", "arrhenius", "three_state"
+    ] = Field(
+        default="peak_60C",
+        description="what kills: a temperature once it was reached, 240 equivalent minutes at"
+        " 43 °C, an Arrhenius integral of 1, or more than 0.8 dead cells of the three-state model",
+    )
+    arrhenius_set: ArrheniusName = Field(
+        default="hepg2", description="kinetics of the Arrhenius criterion"
     )
     target_margin_mm: float = Field(
         default=5.0, strict=True, ge=0, le=50, description="ablative margin that is aimed at [mm]"

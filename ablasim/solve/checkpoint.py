@@ -6,7 +6,8 @@ import json
 import os
 import time
 import zipfile
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ class Checkpoint:
             ResourceError: the disk is full or the place cannot be written.
         """
         state, record, now, step = content
-        arrays = {f.name: np.asarray(getattr(state, f.name)) for f in fields(state)}
+        arrays = dict(_arrays_of(state))
         text = json.dumps(
             {
                 "key": self.key,
@@ -162,12 +163,34 @@ class Checkpoint:
                 text = json.loads(str(stored[RECORD]))
                 if text["key"] != self.key:
                     return None
-                arrays = {f.name: stored[f.name] for f in fields(like)}
+                state = _with_arrays(like, stored)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
             return None
         record = Record(text["rows"], text["account"])
-        return replace(like, **arrays), record, float(text["now"]), float(text["step"])
+        return state, record, float(text["now"]), float(text["step"])
 
     def remove(self) -> None:
         """Delete the file: the run is complete."""
         self.path.unlink(missing_ok=True)
+
+
+def _arrays_of(state: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The arrays of a dataclass and of those inside it, by dotted name; None has none."""
+    for item in fields(state):
+        value, name = getattr(state, item.name), prefix + item.name
+        if is_dataclass(value):
+            yield from _arrays_of(value, f"{name}.")
+        elif value is not None:
+            yield name, np.asarray(value)
+
+
+def _with_arrays(like: Any, stored: Any, prefix: str = "") -> Any:
+    """A dataclass with its arrays replaced by the stored ones."""
+    values = {}
+    for item in fields(like):
+        value, name = getattr(like, item.name), prefix + item.name
+        if is_dataclass(value):
+            values[item.name] = _with_arrays(value, stored, f"{name}.")
+        elif value is not None:
+            values[item.name] = stored[name]
+    return replace(like, **values)

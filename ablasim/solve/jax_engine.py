@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from ablasim.cache import cache_directory
 from ablasim.errors import ResourceError
+from ablasim.physics.damage import Damage, fields_of, kinetics_of, unharmed
 from ablasim.physics.generator import Drive
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve.jax_step import (
+    Death,
     Report,
     State,
     absorbed,
@@ -65,6 +67,10 @@ class JaxEngine:
             self.cell_volume = self._put(self.graph.volumes)
             self.constant = self._point_values(problem.source)
             self.absorption = self._point_values(problem.absorption)
+            models = problem.laws.death
+            self.death: Death | None = None
+            if models is not None:
+                self.death = Death(self._put(kinetics_of(models.sets)), models)
         self.tolerance = POTENTIAL_TOLERANCE[dtype]
         self.hierarchy: Hierarchy | None = None
         self.stages = 0
@@ -82,7 +88,7 @@ class JaxEngine:
                 held = np.isfinite(problem.fixed_temperature)
                 temperature = np.where(held, problem.fixed_temperature, temperature)
             start = self._put(temperature[graph.to_mesh])
-            zero = self._point_values(None)
+            zero, models = self._point_values(None), problem.laws.death
             state = State(
                 enthalpy=enthalpy_of(self.heat, start),
                 peak=start,
@@ -91,6 +97,8 @@ class JaxEngine:
                 conductance=self._put(1.0),
                 past_heat=zero,
                 past_step=self._put(0.0),
+                damage=None if self.death is None else self._unharmed(),
+                past_temperature=start if models and models.stasis != "none" else None,
             )
             if self.electric is None:
                 return state
@@ -148,10 +156,11 @@ class JaxEngine:
                 control,
                 put(stages, "int32"),
                 self._put(coefficients(stages)),
+                self.death,
             )
             field = self._unit_field(state, moved.temperature)
             mesh = (self.cells, self.cell_volume, self.constant)
-            return close_step(self.heat, mesh, state, moved, field, control)
+            return close_step(self.heat, mesh, state, moved, field, control, self.death)
 
     def _unit_field(self, state: State, temperature: Array) -> UnitField:
         """The field of one volt at a temperature; for an antenna that of one absorbed watt."""
@@ -182,6 +191,14 @@ class JaxEngine:
         """Highest temperature in mesh order (n,) [°C]."""
         return self._to_mesh(state.peak)
 
+    def damage(self, state: State) -> dict[str, Floats]:
+        """What the death models say, by name, in mesh order (n,)."""
+        if self.death is None or state.damage is None:
+            return {}
+        suffered = jax.tree.map(lambda values: np.asarray(values, dtype=float), state.damage)
+        fields = fields_of(suffered, self.death.models.sets)
+        return {name: self._to_mesh(values) for name, values in fields.items()}
+
     def potential(self, state: State) -> Floats | None:
         """Potential for one volt in mesh order (n,) [V]."""
         return None if self.electric is None else self._to_mesh(state.potential)
@@ -194,7 +211,14 @@ class JaxEngine:
             sigma_of(self.electric, temperature_of(self.heat, state.enthalpy)), dtype=float
         )
 
-    def _to_mesh(self, values: Array) -> Floats:
+    def _unharmed(self) -> Damage:
+        """No damage yet, in solver order."""
+        assert self.death is not None
+        count = len(self.death.kinetics)
+        start = unharmed(np.zeros(len(self.graph.to_mesh), self.dtype), count)
+        return jax.tree.map(self._put, start)
+
+    def _to_mesh(self, values: Array | Floats) -> Floats:
         return np.asarray(values, dtype=float)[self.graph.from_mesh]
 
     def _put(self, values: object) -> Array:

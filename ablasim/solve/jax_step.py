@@ -7,20 +7,21 @@ gathers what the host must know.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from ablasim.mesh_cut import tet_fraction_above
-from ablasim.physics import microwave
+from ablasim.physics import damage, microwave
+from ablasim.physics.damage import Damage, DeathModels
 from ablasim.solve.kernels import Electric, Heat, register
 from ablasim.solve.potential import UnitField
 from ablasim.solve.rkc import rkc_step
 
 LETHAL_C = 60.0
-"""Level of the lethal volume that progress and history show [°C]."""
+"""Level of the lethal volume that progress and history show where no criterion is given [°C]."""
 
 DRIED_GAIN = 0.3
 """Share of the way that a dried point's heat goes in one step from the old value to the new one."""
@@ -38,6 +39,23 @@ HOT_VOLUME = 1.0e-8
 end of an electrode is a singularity, and the plain maximum would measure the mesh."""
 
 
+register(Damage)
+
+
+@register
+@dataclass(frozen=True)
+class Death:
+    """The death models as the compiled step needs them.
+
+    Attributes:
+        kinetics: `damage.kinetics_of` the sets (s, 2).
+        models: which are carried and what they decide; a step is compiled for each choice.
+    """
+
+    kinetics: Array
+    models: DeathModels = field(metadata={"static": True})
+
+
 @register
 @dataclass(frozen=True)
 class State:
@@ -51,6 +69,9 @@ class State:
         conductance: [S].
         past_heat: driven heat at the start of the step before, or used in it where dried (n,) [W].
         past_step: its length [s]; 0 where there is none to extrapolate from.
+        damage: under the death models; None where they are not carried.
+        past_temperature: at the start of the step before (n,) [°C]; None where no dose ends
+            perfusion.
     """
 
     enthalpy: Array
@@ -60,6 +81,8 @@ class State:
     conductance: Array
     past_heat: Array
     past_step: Array
+    damage: Damage | None = None
+    past_temperature: Array | None = None
 
 
 @register
@@ -78,7 +101,7 @@ class Report:
         conductance: at the end [S].
         unit_power: heat put into the block at one volt at the end [W].
         hot: temperature exceeded in HOT_VOLUME [°C].
-        lethal: volume that has reached LETHAL_C [m3].
+        lethal: volume that is dead by the criterion, or has reached LETHAL_C [m3].
         iterations: of the potential.
         residual: of the potential, relative.
     """
@@ -101,21 +124,32 @@ class Report:
 @register
 @dataclass(frozen=True)
 class Moved:
-    """The heat problem after a trial step: new fields, local error, driven heat used, flows."""
+    """The heat problem after a trial step: new fields, local error, driven heat used, flows, and
+    the share of the perfusion that was left to it (None where no dose ends perfusion)."""
 
     enthalpy: Array
     temperature: Array
     error: Array
     driven: Array
     flows: tuple[Array, ...]
+    left: Array | None = None
 
 
 @jax.jit
 def move_heat(
-    heat: Heat, constant: Array, state: State, control: Array, stages: Array, table: Array
+    heat: Heat,
+    constant: Array,
+    state: State,
+    control: Array,
+    stages: Array,
+    table: Array,
+    death: Death | None = None,
 ) -> Moved:
     """The RKC2 step, its source extrapolated to the middle of the step."""
     step, value, exponent = control
+    left = _perfusion_left(heat, state, step, death)
+    if left is not None:
+        heat = replace(heat, perfusion=heat.perfusion * left)
     now = value * state.conductance**exponent * state.unit_heat
     fresh = state.past_step <= 0
     # Linear extrapolation: second order in time at no cost. Where tissue has dried, sigma falls
@@ -132,7 +166,7 @@ def move_heat(
     enthalpy, error, flows = rkc_step(
         heat, state.enthalpy, state.peak, driven + constant, step, stages, table
     )
-    return Moved(enthalpy, heat.temperature(enthalpy), error, driven, flows)
+    return Moved(enthalpy, heat.temperature(enthalpy), error, driven, flows, left)
 
 
 @jax.jit
@@ -143,13 +177,16 @@ def close_step(
     moved: Moved,
     field: UnitField,
     control: Array,
+    death: Death | None = None,
 ) -> tuple[State, Report]:
     """Error of the step with that of the extrapolated source, and what the host must know."""
     cells, cell_volume, constant = mesh
     step, value, exponent = control
     now = value * state.conductance**exponent * state.unit_heat
     after = value * field.conductance**exponent * field.heat
-    lag = heat.free * step * (0.5 * (now + after) - moved.driven) / heat.volume
+    suffered = _suffer(heat, state, moved.temperature, step, death)
+    lag = 0.5 * (now + after) - moved.driven - _stasis_lag(heat, state, moved, suffered, death)
+    lag = heat.free * step * lag / heat.volume
     # A dried point follows its neighbours within milliseconds; what the estimate says of it is
     # damped by its own rate, as an implicit filter would.
     dried = _dried(heat, moved.temperature)
@@ -172,13 +209,80 @@ def close_step(
         conductance=field.conductance,
         unit_power=field.heat.sum(),
         hot=_exceeded_in(moved.temperature, heat.volume, HOT_VOLUME),
-        lethal=(cell_volume * tet_fraction_above(peak[cells], LETHAL_C, jnp)).sum(),
+        lethal=_lethal_volume(cells, cell_volume, peak, suffered, death),
         iterations=field.iterations,
         residual=field.residual,
     )
     past = jnp.where(dried, moved.driven, now)
-    new = State(moved.enthalpy, peak, field.potential, field.heat, field.conductance, past, step)
+    new = State(
+        enthalpy=moved.enthalpy,
+        peak=peak,
+        potential=field.potential,
+        unit_heat=field.heat,
+        conductance=field.conductance,
+        past_heat=past,
+        past_step=step,
+        damage=suffered,
+        past_temperature=None if moved.left is None else heat.temperature(state.enthalpy),
+    )
     return new, report
+
+
+def _suffer(
+    heat: Heat, state: State, after: Array, step: Array, death: Death | None
+) -> Damage | None:
+    """Damage at the end of a step: its temperature is a straight line, cut where it is steep."""
+    if death is None or state.damage is None:
+        return None
+    before = heat.temperature(state.enthalpy)
+    count = damage.parts_of(before, after, step, jnp)
+    change, kinetics = (after - before) / count, death.kinetics
+
+    def part(number: Array, so_far: Damage) -> Damage:
+        first = before + number.astype(before.dtype) * change
+        return damage.advance(so_far, first, first + change, step / count, kinetics, jnp)
+
+    return jax.lax.fori_loop(0, count.astype("int32"), part, state.damage)
+
+
+def _perfusion_left(heat: Heat, state: State, step: Array, death: Death | None) -> Array | None:
+    """Share of the perfusion left by the dose in the middle of a step, for second order in time;
+    None where no dose ends perfusion. To the middle the temperature goes on as in the step before.
+    """
+    if death is None or state.damage is None or state.past_temperature is None:
+        return None
+    now = heat.temperature(state.enthalpy)
+    fresh = state.past_step <= 0
+    slope = (now - state.past_temperature) / jnp.where(fresh, 1.0, state.past_step)
+    middle = now + jnp.where(fresh, 0.0, 0.5 * step) * slope
+    ahead = damage.advance(state.damage, now, middle, 0.5 * step, death.kinetics, jnp)
+    left: Array = damage.perfusion_left(ahead, death.models, jnp)
+    return left
+
+
+def _stasis_lag(
+    heat: Heat, state: State, moved: Moved, suffered: Damage | None, death: Death | None
+) -> Array | float:
+    """Perfusion's heat [W] by the mean of what is left at both ends, less that of what was used."""
+    if death is None or state.damage is None or suffered is None or moved.left is None:
+        return 0.0
+    ends = (damage.perfusion_left(each, death.models, jnp) for each in (state.damage, suffered))
+    warmth = 0.5 * (heat.temperature(state.enthalpy) + moved.temperature) - heat.constants[0]
+    lag: Array = heat.perfusion * (0.5 * sum(ends) - moved.left) * warmth
+    return lag
+
+
+def _lethal_volume(
+    cells: Array, volume: Array, peak: Array, suffered: Damage | None, death: Death | None
+) -> Array:
+    """Volume that is dead by the criterion of the run [m3]."""
+    values, level = peak, LETHAL_C
+    if death is not None and suffered is not None:
+        judge = death.models.criterion
+        fields = damage.fields_of(suffered, death.models.sets, jnp)
+        values, level = judge.field({"peak_C": peak, **fields}, jnp), judge.level
+    total: Array = (volume * tet_fraction_above(values[cells], level, jnp)).sum()
+    return total
 
 
 @jax.jit

@@ -43,6 +43,8 @@ class Solution:
         statistics: steps, rejected, stages, potential_iterations, seconds, and start_seconds, the
             part of them up to the end of the first step (set-up and compilation).
         device: what the engine ran on.
+        damage: of the death models by name (n,), as `physics.damage.fields_of` gives it; empty
+            where none was integrated.
     """
 
     temperature: Floats
@@ -54,6 +56,7 @@ class Solution:
     status: Status
     statistics: dict[str, float] = field(default_factory=dict)
     device: str = "cpu"
+    damage: dict[str, Floats] = field(default_factory=dict)
 
     @property
     def times(self) -> Floats:

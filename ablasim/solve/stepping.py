@@ -62,6 +62,9 @@ class Engine(Protocol):
     def peak(self, state: Any) -> Floats:
         """Highest temperature so far in mesh order (n,) [°C]."""
 
+    def damage(self, state: Any) -> dict[str, Floats]:
+        """What the death models say, by name, in mesh order (n,)."""
+
     def potential(self, state: Any) -> Floats | None:
         """Potential for one volt in mesh order (n,) [V]."""
 
@@ -239,4 +242,5 @@ def _solution(
             "start_seconds": max(clock.first_step - clock.begun, 0.0),
         },
         device=engine.device_name,
+        damage=engine.damage(state),
     )

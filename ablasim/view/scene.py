@@ -133,8 +133,8 @@ def _write(run: SavedRun, target: Path, size: tuple[int, int], clip: bool) -> No
 
 def _lines(run: SavedRun) -> list[str]:
     """The facts under the title."""
-    volume = (run.group("zone").get(f"peak_{run.zone_level:.0f}C") or {}).get("volume_ml")
-    lines = [protocol_line(run), f"{run.zone_level:.0f} °C zone: {number_text(volume, 1, 'ml')}"]
+    volume = number_text(run.zone_group.get("volume_ml"), 1, "ml")
+    lines = [protocol_line(run), f"{run.criterion.title} zone: {volume}"]
     minimal = run.group("margin").get("minimal_mm")
     if minimal is not None:
         lines.append(f"minimal margin: {margin_text(float(minimal))}, {thinnest_place(run)}")
@@ -200,7 +200,7 @@ def _add_clip_plane(plotter: Plotter, run: SavedRun, actors: Mapping[str, Any]) 
         cutter.SetOrigin(*origin)
         section = run.fields.slice(normal=normal, origin=origin)
         if section.n_cells:
-            section = section.clip_scalar(scalars="peak_C", value=run.zone_level, invert=False)
+            section = run.lethal_part(section)
         if section.n_cells == 0:
             plotter.remove_actor("section", render=False)
             return

@@ -142,5 +142,5 @@ def test_overrides_leave_the_catalogue_alone() -> None:
 def test_unknown_name_lists_the_allowed_ones() -> None:
     with pytest.raises(UsageError, match=r"got 'livr'; use one of liver, .*did you mean 'liver'"):
         catalogue.tissue("livr")
-    with pytest.raises(UsageError, match="use 'tissues', 'probes' or 'vessels'"):
+    with pytest.raises(UsageError, match="use 'tissues', 'probes', 'vessels' or 'arrhenius'"):
         catalogue.info_rows("drugs")  # type: ignore[arg-type]

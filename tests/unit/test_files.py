@@ -203,7 +203,7 @@ def test_surfaces_and_fields_are_in_millimetres(run: tuple[Path, RunRecord]) -> 
 def test_the_reader_of_the_pictures_finds_everything(run: tuple[Path, RunRecord]) -> None:
     saved = load_run(run[0])
     assert [surface.kind for surface in saved.surfaces] == ["outer", "portal_vein", "active"]
-    assert saved.zone_level == 60.0
+    assert saved.criterion.level == 60.0
     assert saved.zone is not None and saved.margin is not None
     assert saved.surface_mesh(1).n_cells == len(run[1].mesh.surface_faces("vessel.portal_branch"))
 
