@@ -26,17 +26,26 @@ from ablasim.scenario.anatomy import (
 )
 from ablasim.scenario.file import load_scenario, scenario_from_data
 from ablasim.scenario.model import Scenario, inputs_sha256, json_schema
+from ablasim.scenario.protocol import (
+    CurrentProtocol,
+    PowerProtocol,
+    Protocol,
+    ProtocolStep,
+    PulsedProtocol,
+    RampProtocol,
+    StepsProtocol,
+    TemperatureProtocol,
+    Turn,
+    VoltageProtocol,
+    Wiring,
+)
 from ablasim.scenario.treatment import (
     Assessment,
     Boundary,
-    CurrentProtocol,
     Numerics,
     Physics,
-    PowerProtocol,
     ProbePlacement,
-    Protocol,
     TissueOverride,
-    VoltageProtocol,
 )
 
 __all__ = [
@@ -59,15 +68,22 @@ __all__ = [
     "PowerProtocol",
     "ProbePlacement",
     "Protocol",
+    "ProtocolStep",
+    "PulsedProtocol",
+    "RampProtocol",
     "RegionTissues",
     "Scenario",
     "Sphere",
     "SphereBlock",
+    "StepsProtocol",
+    "TemperatureProtocol",
     "TissueOverride",
     "Tumour",
+    "Turn",
     "Vessel",
     "VesselFlow",
     "VoltageProtocol",
+    "Wiring",
     "inputs_sha256",
     "json_schema",
     "load_scenario",

@@ -43,6 +43,7 @@ class Solution:
         statistics: steps, rejected, stages, potential_iterations, seconds, and start_seconds, the
             part of them up to the end of the first step (set-up and compilation).
         device: what the engine ran on.
+        rolloffs: times at which the generator rolled off [s].
     """
 
     temperature: Floats
@@ -54,6 +55,7 @@ class Solution:
     status: Status
     statistics: dict[str, float] = field(default_factory=dict)
     device: str = "cpu"
+    rolloffs: tuple[float, ...] = ()
 
     @property
     def times(self) -> Floats:
