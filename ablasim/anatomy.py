@@ -100,8 +100,16 @@ class Anatomy:
             self.liver,
             self.tumour,
             [(vessel.name, vessel.sdf) for vessel in self.vessels],
-            [(probe.solids, probe.hot, part_limits(probe.data)) for probe in self.probes],
+            [
+                (probe.solids, probe.hot, part_limits(probe.data), *_more_parts(probe.data))
+                for probe in self.probes
+            ],
         )
+
+
+def _more_parts(data: catalogue.ProbeData) -> list[tuple[float, float]]:
+    """Limits of the active parts beyond the first, which `part_limits` does not tell."""
+    return list(data.active_parts.values()) if len(data.active_parts) > 1 else []
 
 
 def thinnest_vessel(heat: FloatArray) -> FloatArray:

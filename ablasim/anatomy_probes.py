@@ -81,13 +81,24 @@ class ProbeShape:
         return distance
 
     def surface_parts(self, x: FloatArray) -> list[str]:
-        """Which part of the wall each point (n, 3) belongs to: active, cooled or shaft."""
+        """Which part of the wall each point (n, 3) belongs to: an active part, cooled or shaft."""
         s = self.along(x)
-        active, cooled_from, cooled_to = part_limits(self.data)
-        part = np.where(
-            s < active, "active", np.where((s > cooled_from) & (s < cooled_to), "cooled", "shaft")
-        )
+        _, cooled_from, cooled_to = part_limits(self.data)
+        part = np.where((s > cooled_from) & (s < cooled_to), "cooled", "shaft")
+        for name, (start, end) in self.data.active_parts.items():
+            # the first part reaches to the tip and to the tines ahead of it
+            part = np.where((s < end) & ((s > start) | (start == 0.0)), name, part)
         return [str(name) for name in part]
+
+    @property
+    def sensor_points(self) -> FloatArray:
+        """Where the probe's own thermometers are, (s, 3) [m]."""
+        shape = self.data.shape
+        if self.data.sensors == "none" or not isinstance(shape, TinesShape):
+            return np.empty((0, 3))
+        tip, reach = np.asarray(self.tip), shape.arc_centre_offset + shape.arc_radius
+        directions = _tine_directions(shape, np.asarray(self.direction), self.roll)
+        return np.stack([tip + reach * outward for outward in directions])
 
 
 def heat_distance(probes: tuple[ProbeShape, ...], x: FloatArray) -> FloatArray:
@@ -98,13 +109,7 @@ def heat_distance(probes: tuple[ProbeShape, ...], x: FloatArray) -> FloatArray:
 
 def part_limits(data: ProbeData) -> tuple[float, float, float]:
     """Where the active part ends, where the cooled shaft begins and ends, from the tip [m]."""
-    shape = data.shape
-    if isinstance(shape, NeedleShape):
-        active = shape.active_length
-    elif isinstance(shape, TinesShape):
-        active = shape.conducting_length
-    else:
-        active = shape.slot_from_tip + 0.5 * shape.slot_length
+    active = max(end for _, end in data.active_parts.values())
     cooling = data.cooling
     if cooling is None or cooling.cooled_length <= 0.0:
         return active, math.inf, math.inf
@@ -128,7 +133,8 @@ def place_probe(
     tip = np.asarray(tip, dtype=np.float64)
     shape = data.shape
     radius = data.radius
-    limits = sorted({limit for limit in part_limits(data) if limit < FAR})
+    ends = {end for part in data.active_parts.values() for end in part if end > 0.0}
+    limits = sorted(ends | {limit for limit in part_limits(data) if limit < FAR})
     marks = tuple(HalfSpace(vector(tip + s * axis), vector(axis)) for s in limits)
     end = HalfSpace(vector(tip), vector(-axis))
     # The base runs on past a flat end, so that only the plane makes the end.
@@ -154,18 +160,22 @@ def place_probe(
 
 
 def _tines(shape: TinesShape, tip: FloatArray, axis: FloatArray, roll: float) -> tuple[Solid, ...]:
-    """Half tori ahead of the tip; the first points along ``across`` turned by the roll."""
-    helper = np.eye(3)[int(np.argmin(np.abs(axis)))]
-    across = np.cross(np.cross(axis, helper), axis)
-    across = across / np.linalg.norm(across)
-    sideways = np.cross(axis, across)
+    """Half tori ahead of the tip."""
     front = HalfSpace(vector(tip), vector(axis))
     solids = []
-    for i in range(shape.tine_count):
-        angle = roll + 2.0 * math.pi * i / shape.tine_count
-        outward = math.cos(angle) * across + math.sin(angle) * sideways
+    for outward in _tine_directions(shape, axis, roll):
         normal = np.cross(axis, outward)
         centre = tip + shape.arc_centre_offset * outward
         torus = Torus(vector(centre), vector(normal), shape.arc_radius, shape.tine_radius)
         solids.append(Solid(torus, (front,)))
     return tuple(solids)
+
+
+def _tine_directions(shape: TinesShape, axis: FloatArray, roll: float) -> list[FloatArray]:
+    """Unit vectors from the axis to each tine; the first is a fixed one turned by the roll."""
+    helper = np.eye(3)[int(np.argmin(np.abs(axis)))]
+    across = np.cross(np.cross(axis, helper), axis)
+    across = across / np.linalg.norm(across)
+    sideways = np.cross(axis, across)
+    angles = [roll + 2.0 * math.pi * i / shape.tine_count for i in range(shape.tine_count)]
+    return [math.cos(angle) * across + math.sin(angle) * sideways for angle in angles]

@@ -190,12 +190,22 @@ def _criterion_rows(
         yield "  spread of the margin", f"{spread:.1f} mm"
 
 
+SHOWN_ROLLOFFS = 6
+"""Times of so many roll-offs are printed; all are in summary.json."""
+
+
 def _generator(generator: Mapping[str, Any]) -> str:
     parts = []
     if generator.get("mean_power_W") is not None:
         parts.append(f"{generator['mean_power_W']:.1f} W on average")
     if generator.get("final_impedance_ohm") is not None:
         parts.append(f"{generator['final_impedance_ohm']:.0f} ohm at the end")
+    times = generator.get("rolloff_times_s") or []
+    if times:
+        rolled = "1 roll-off" if len(times) == 1 else f"{len(times)} roll-offs"
+        shown = ", ".join(f"{time:.0f}" for time in times[:SHOWN_ROLLOFFS])
+        more = ", ..." if len(times) > SHOWN_ROLLOFFS else ""
+        parts.append(f"{rolled} (at {shown}{more} s)")
     return ", ".join(parts)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablasim.anatomy import SMALLEST_MESHED_VESSEL
 from ablasim.frames import ML, MM
+from ablasim.scenario.protocol_words import drive_words
 
 if TYPE_CHECKING:
     from ablasim.mesh import TetMesh
@@ -24,10 +25,8 @@ def scenario_rows(scenario: Scenario) -> list[Row]:
     for number, probe in enumerate(scenario.probes):
         place = f"tip {_point(probe.tip_mm)}, entry {_point(probe.entry_mm)} mm LPS"
         rows.append((f"Probe {number}", f"{probe.model}, {place}"))
-    protocol = scenario.protocol.model_dump()
-    mode, duration = protocol.pop("mode"), protocol.pop("duration_s")
-    drive = ", ".join(f"{value:g} {key.rpartition('_')[2]}" for key, value in protocol.items())
-    rows.append(("Protocol", f"constant {mode} {drive} for {duration:g} s"))
+    drive = drive_words(scenario.protocol.model_dump())
+    rows.append(("Protocol", f"{drive} for {scenario.protocol.duration_s:g} s"))
     judged = scenario.assessment
     rows.append(("Assessment", f"{judged.criterion}, target margin {judged.target_margin_mm:g} mm"))
     rows.append(("Arrhenius set", judged.arrhenius_set))

@@ -17,7 +17,7 @@ from ablasim.mesh_tet import FloatArray, IntArray, boundary_faces, interface_fac
 from ablasim.shapes import GridSdf, Sdf, gradient, project
 
 ROUGH_WALL = 1.0 * MM  # how far MMG may stray from a label map's wall before points are put back
-PARTS = ("active", "shaft", "cooled")
+PARTS = ("active", "shaft", "cooled", "active2")
 
 
 @dataclass(frozen=True)

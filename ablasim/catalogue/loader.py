@@ -48,6 +48,8 @@ QUANTITIES: Mapping[str, tuple[str, float, str]] = MappingProxyType(
         "velocity_cm_s": ("velocity", CM_PER_S, "cm/s"),
         "active_length_mm": ("active_length", MM, "mm"),
         "cone_length_mm": ("cone_length", MM, "mm"),
+        "gap_length_mm": ("gap_length", MM, "mm"),
+        "second_length_mm": ("second_length", MM, "mm"),
         "trocar_diameter_mm": ("trocar_diameter", MM, "mm"),
         "conducting_length_mm": ("conducting_length", MM, "mm"),
         "tine_count": ("tine_count", 1, "1"),
@@ -116,6 +118,7 @@ def probe(name: str) -> ProbeData:
         sar=SarModel(**sar) if sar else None,
         title=entry["title"],
         sources=MappingProxyType(merged),
+        sensors=entry.get("sensors", "none"),
         **own,
     )
 

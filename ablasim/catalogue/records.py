@@ -82,12 +82,17 @@ def perfusion_conductance(
 
 @dataclass(frozen=True)
 class NeedleShape:
-    """A straight needle; its active part starts at the tip."""
+    """A straight needle; its active part starts at the tip.
+
+    A bipolar needle has a second active part farther up, behind an insulating gap.
+    """
 
     diameter: float  # [m]
     active_length: float  # from the tip, cone included [m]
     tip: Literal["flat", "cone"]
     cone_length: float = 0.0  # [m]
+    gap_length: float = 0.0  # between the two active parts [m]
+    second_length: float = 0.0  # of the second active part; 0 where there is none [m]
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ class Cooling:
 
     h: float  # [W/m2/K]
     coolant_temperature: float  # [°C]
-    surfaces: tuple[str, ...]  # "active", and "cooled" for a cooled part of the shaft
+    surfaces: tuple[str, ...]  # active parts, and "cooled" for a cooled part of the shaft
     cooled_from: float = 0.0  # where the cooled shaft starts, from the tip [m]
     cooled_length: float = 0.0  # length of the cooled shaft [m]
 
@@ -153,6 +158,24 @@ class ProbeData:
     efficiency: float  # of the generator's power, absorbed by the tissue [1]
     title: str = ""
     sources: Sources = field(default=_NO_SOURCES, compare=False, repr=False)
+    sensors: Literal["none", "tine_tips"] = "none"  # thermometers that a generator can read
+
+    @property
+    def bipolar(self) -> bool:
+        """Whether both poles of the generator are on this probe."""
+        return isinstance(self.shape, NeedleShape) and self.shape.second_length > 0.0
+
+    @property
+    def active_parts(self) -> dict[str, tuple[float, float]]:
+        """Where each active part begins and ends, along the axis from the tip [m, m]."""
+        if isinstance(self.shape, TinesShape):
+            return {"active": (0.0, self.shape.conducting_length)}
+        if isinstance(self.shape, AntennaShape):
+            return {"active": (0.0, self.shape.slot_from_tip + 0.5 * self.shape.slot_length)}
+        first, start = self.shape.active_length, self.shape.active_length + self.shape.gap_length
+        if not self.bipolar:
+            return {"active": (0.0, first)}
+        return {"active": (0.0, first), "active2": (start, start + self.shape.second_length)}
 
     @property
     def radius(self) -> float:
@@ -165,7 +188,7 @@ class ProbeData:
     def active_centre(self) -> float:
         """Middle of the heating part, along the axis from the tip towards the entry [m]."""
         if isinstance(self.shape, NeedleShape):
-            return self.shape.active_length / 2
+            return max(end for _, end in self.active_parts.values()) / 2
         if isinstance(self.shape, AntennaShape):
             return self.shape.slot_from_tip
         return (self.shape.conducting_length - self.shape.arc_radius) / 2

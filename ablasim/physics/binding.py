@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from ablasim import catalogue
 from ablasim.anatomy import Anatomy, ProbeShape, VesselShape
 from ablasim.catalogue import AntennaShape, TissueData
-from ablasim.errors import InputFileError
 from ablasim.mesh import TetMesh
+from ablasim.physics.binding_electrodes import build_electrodes
+from ablasim.physics.binding_generator import build_generator, sensor_weights
 from ablasim.physics.damage import Arrhenius, DeathModels, criterion
-from ablasim.physics.electric import far_field_conductance
-from ablasim.physics.generator import ConstantGenerator
 from ablasim.physics.microwave import slot_pattern
 from ablasim.physics.problem import BioheatProblem, Electrodes, Laws, Materials, Wall
 from ablasim.physics.tissue import electrical_conductivity
@@ -54,7 +53,7 @@ def build_problem(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> Biohea
             perfusion_shutdown=SHUTDOWN[physics.perfusion_shutdown],
             death=death_models(scenario),
         ),
-        generator=_generator(scenario, anatomy),
+        generator=build_generator(scenario.protocol, anatomy.probes[0].data.efficiency),
         walls=(
             *vessel_walls(mesh, anatomy.vessels, physics.blood_temperature_C),
             *probe_walls(mesh, anatomy.probes),
@@ -63,6 +62,7 @@ def build_problem(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> Biohea
         initial_temperature=physics.initial_temperature_C,
         fixed_temperature=fixed,
         electrodes=_electrodes(scenario, anatomy, mesh, materials),
+        sensors=sensor_weights(scenario, anatomy, mesh),
     )
     if anatomy.probes[0].data.modality == "mw":
         return _with_absorption(problem, anatomy.probes)
@@ -148,52 +148,18 @@ def _materials(tissues: list[TissueData]) -> Materials:
     )
 
 
-def _generator(scenario: Scenario, anatomy: Anatomy) -> ConstantGenerator:
-    protocol = scenario.protocol
-    if protocol.mode == "power":
-        efficiency = anatomy.probes[0].data.efficiency
-        return ConstantGenerator("power", protocol.power_W, protocol.duration_s, efficiency)
-    if protocol.mode == "voltage":
-        return ConstantGenerator("voltage", protocol.voltage_V, protocol.duration_s)
-    return ConstantGenerator("current", protocol.current_A, protocol.duration_s)
-
-
 def _electrodes(
     scenario: Scenario, anatomy: Anatomy, mesh: TetMesh, materials: Materials
 ) -> Electrodes | None:
-    """Masks of the potential problem; None for microwaves."""
-    if anatomy.probes[0].data.modality != "rf":
-        return None
-    count = len(mesh.points)
-    active = np.zeros(count, dtype=bool)
-    for number, _ in enumerate(anatomy.probes):
-        faces = mesh.surface_faces(f"probe.{number}.active")
-        if not len(faces):
-            raise InputFileError(
-                f"mesh: got no surface 'probe.{number}.active'; a radiofrequency probe needs its "
-                "active surface in the mesh. Name it under mesh.surfaces, or move the tip inside."
-            )
-        active[faces] = True
-    outer = mesh.surface_faces("outer")
-    grounded = np.zeros(count, dtype=bool)
-    far_field = np.zeros(count)
-    if scenario.boundary.potential == "ground":
-        grounded[outer] = True
-        grounded &= ~active
-    else:
-        centre = mesh.points[active].mean(axis=0)
-        temperature = scenario.physics.initial_temperature_C
-        sigma = electrical_conductivity(
-            temperature,
-            materials.sigma,
-            materials.sigma_slope,
-            materials.sigma_dry_ratio,
-            scenario.physics.sigma_drop_K,
-        )
-        far_field = far_field_conductance(
-            mesh.points, outer, centre, _at_points(mesh, sigma)[outer].mean(axis=1)
-        )
-    return Electrodes(active, grounded, far_field)
+    """The potential problem; None for microwaves."""
+    sigma = electrical_conductivity(
+        scenario.physics.initial_temperature_C,
+        materials.sigma,
+        materials.sigma_slope,
+        materials.sigma_dry_ratio,
+        scenario.physics.sigma_drop_K,
+    )
+    return build_electrodes(scenario, anatomy, mesh, _at_points(mesh, sigma))
 
 
 def _at_points(mesh: TetMesh, region_values: Floats) -> Floats:

@@ -7,10 +7,20 @@ walls. The outer surface is either grounded or carries the far-field condition
     sigma dphi/dn = -sigma phi (n . r) / r2,   r measured from the middle of the active surface,
 
 which is exact for the monopole field phi ~ 1/r of an electrode whose pad is far away: the impedance
-then does not depend on the size of the block.
+then does not depend on the size of the block. Between electrodes without a pad no net current
+leaves, so the far field is that of a dipole, phi ~ cos(angle)/r2, and the flux is twice as large.
+(A grounded surface would let current leave to a pad that is not there; an insulated one mirrors the
+dipole, which raises the impedance.)
+
+Several conductors are superposed. With phi_k the potential for 1 V on conductor k and 0 V on the
+others, the currents that leave them are I = G V with G symmetric. How they are wired says which of
+them have a common voltage and how the generator's current is divided; see `Circuit`.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +29,16 @@ Floats = NDArray[np.float64]
 
 
 def far_field_conductance(
-    points: Floats, faces: NDArray[np.int32], centre: Floats, sigma: Floats
+    points: Floats, faces: NDArray[np.int32], centre: Floats, sigma: Floats, order: int = 1
 ) -> Floats:
-    """Conductance [S] from each point of the outer surface to a pad at infinity, lumped.
+    """Conductance [S] from each point of the outer surface to infinity, lumped.
 
     Args:
         points: mesh points (n, 3) [m].
         faces: outer triangles (f, 3), normals outward.
         centre: middle of the active surface (3,) [m].
         sigma: conductivity next to each face (f,) [S/m].
+        order: power of 1/r with which the potential falls: 1 with a pad, 2 between electrodes.
 
     Returns:
         One value per mesh point (n,) [S]; zero inside.
@@ -35,6 +46,64 @@ def far_field_conductance(
     corners = points[faces]
     normal = 0.5 * np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     offset = corners.mean(axis=1) - centre
-    rate = sigma * np.einsum("fi,fi->f", normal, offset) / np.einsum("fi,fi->f", offset, offset)
+    rate = (
+        order
+        * sigma
+        * np.einsum("fi,fi->f", normal, offset)
+        / np.einsum("fi,fi->f", offset, offset)
+    )
     share = np.repeat(np.maximum(rate, 0.0) / 3.0, 3)
     return np.bincount(faces.ravel(), share, minlength=len(points))
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """How the conductors are wired to the generator.
+
+    Conductors at the same node have the same voltage. A node through which no current of the
+    generator flows floats: its voltage is such that no net current leaves it. Where the nodes'
+    currents sum to one, the current returns through the pad or the outer surface; where they sum to
+    zero, it returns through the other electrodes.
+
+    Attributes:
+        node: of each conductor (K,), numbered from 0.
+        current: into each node for one ampere of the generator.
+    """
+
+    node: tuple[int, ...] = (0,)
+    current: tuple[float, ...] = (1.0,)
+
+    @property
+    def isolated(self) -> bool:
+        """Whether the current returns through electrodes alone."""
+        return abs(sum(self.current)) < 1e-9
+
+    def arrays(self) -> tuple[Floats, Floats]:
+        """Which conductor is at which node (K, K) and the nodes' currents (K,), padded by zeros."""
+        count = len(self.node)
+        join, current = np.zeros((count, count)), np.zeros(count)
+        join[np.arange(count), list(self.node)] = 1.0
+        current[: len(self.current)] = self.current
+        return join, current
+
+
+def connect(matrix: Any, join: Any, current: Any, xp: Any = np) -> tuple[Any, Any]:
+    """Voltages of the conductors for one volt of the generator, and what conductance it sees.
+
+    For one ampere the nodes have the voltages y of (join^T G join) y = current. The generator's
+    voltage U = current . y is that at which its power is U times 1 A, also where its current is
+    divided between nodes of unequal voltage.
+
+    Args:
+        matrix: G, currents out of the conductors for their voltages (K, K) [S].
+        join: which conductor is at which node (K, K).
+        current: into each node for one ampere (K,).
+        xp: array module.
+
+    Returns:
+        Voltages (K,) and conductance [S].
+    """
+    unused = xp.where(join.sum(axis=0) > 0.0, 0.0, 1.0)
+    nodes = xp.linalg.solve(join.T @ matrix @ join + xp.diag(unused), current)
+    effective = current @ nodes
+    return join @ nodes / effective, 1.0 / effective

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from ablasim.mesh import TetMesh
 from ablasim.physics.damage import DeathModels
-from ablasim.physics.generator import ConstantGenerator
+from ablasim.physics.electric import Circuit
+from ablasim.physics.generator import Generator
 
 Floats = NDArray[np.float64]
 
@@ -88,17 +89,24 @@ class Wall:
 
 @dataclass(frozen=True, eq=False)
 class Electrodes:
-    """The potential problem for one volt on the active surfaces.
+    """The potential problem.
 
     Attributes:
-        active: mask of the points at 1 V (n,).
+        active: mask of the points of the electrode (n,), or of each of several conductors (K, n).
         grounded: mask of the points at 0 V (n,).
-        far_field: conductance to a pad at infinity per point (n,) [S].
+        far_field: conductance to infinity per point (n,) [S].
+        circuits: the wiring of each turn; one turn unless electrodes are switched.
     """
 
     active: NDArray[np.bool_]
     grounded: NDArray[np.bool_]
     far_field: Floats
+    circuits: tuple[Circuit, ...] = (Circuit(),)
+
+    @property
+    def conductors(self) -> NDArray[np.bool_]:
+        """The masks of the conductors (K, n)."""
+        return np.atleast_2d(self.active)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,12 +125,13 @@ class BioheatProblem:
         electrodes: the potential problem, or None.
         absorption: heat per point for one watt absorbed (n,) [W/W], or None.
         source: constant heat per point (n,) [W], or None.
+        sensors: weights with which the points make up each sensor's temperature (s, n), or None.
     """
 
     mesh: TetMesh
     materials: Materials
     laws: Laws
-    generator: ConstantGenerator
+    generator: Generator
     walls: tuple[Wall, ...] = ()
     blood_temperature: float = 37.0
     initial_temperature: float | Floats = 37.0
@@ -130,6 +139,7 @@ class BioheatProblem:
     electrodes: Electrodes | None = None
     absorption: Floats | None = None
     source: Floats | None = None
+    sensors: Floats | None = None
 
     def per_cell(self, values: Floats) -> Floats:
         """Region values (r,) spread to cells (m,)."""

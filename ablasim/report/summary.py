@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from ablasim import __version__
-from ablasim.anatomy import part_limits
 from ablasim.assess.margin import TumourMargin
 from ablasim.assess.zone import LethalZone
 from ablasim.catalogue import QUANTITIES, TissueData
@@ -182,7 +181,8 @@ def _generator(record: RunRecord) -> Group:
         # what leaves the block towards a distant pad is the generator's power too
         "mean_power_W": power @ steps / steps.sum() if steps.size else None,
         "mean_power_in_block_W": delivered / duration if duration > 0.0 else None,
-        "rolloffs": int(solution.statistics.get("rolloffs", 0)),
+        "rolloffs": len(solution.rolloffs),
+        "rolloff_times_s": list(solution.rolloffs),
     }
     for column in ("power_W", "voltage_V", "current_A", "impedance_ohm"):
         values = solution.history.get(column)
@@ -220,7 +220,7 @@ def _numerics(record: RunRecord) -> Group:
     counts = {
         key: int(value) if float(value).is_integer() else value
         for key, value in record.solution.statistics.items()
-        if not key.endswith("seconds") and key != "rolloffs"
+        if not key.endswith("seconds")
     }
     return {
         "resolution": record.scenario.numerics.resolution,
@@ -239,7 +239,7 @@ def _probe(record: RunRecord, index: int) -> Group:
         "tip_mm": placed.tip_mm,
         "entry_mm": placed.entry_mm,
         "active_centre_mm": placed.active_centre_mm,
-        "active_length_mm": part_limits(probe.data)[0] / MM,
+        "active_length_mm": sum(b - a for a, b in probe.data.active_parts.values()) / MM,
         "diameter_mm": 2.0 * probe.data.radius / MM,
     }
 
@@ -251,7 +251,8 @@ def _surfaces(record: RunRecord) -> list[Group]:
     area = record.mesh.face_areas()
     found = []
     for index, name in enumerate(record.mesh.surfaces):
-        entry: Group = {"name": name, "kind": name.rsplit(".", 1)[-1]}
+        kind = name.rsplit(".", 1)[-1]
+        entry: Group = {"name": name, "kind": "active" if kind.startswith("active") else kind}
         if name.startswith("vessel."):
             entry["kind"] = "vessel"
         if name in vessels:

@@ -105,6 +105,9 @@ def generator_rows(run: SavedRun) -> list[Row]:
     rows: list[Row] = [("Mean power", number_text(total, 1, "W"))]
     if total and inside and abs(total - inside) > 0.005 * total:
         rows.append(("of it inside the simulated block", number_text(inside, 1, "W")))
+    times = generator.get("rolloff_times_s") or []
+    if times:
+        rows.append(("Roll-offs", f"{len(times)}, the first after {times[0]:.0f} s"))
     rows += [
         ("Final voltage (RMS)", number_text(generator.get("final_voltage_V"), 1, "V")),
         ("Final current (RMS)", number_text(generator.get("final_current_A"), 2, "A")),

@@ -19,6 +19,7 @@ from ablasim.report.palette import (
     vessel_look,
 )
 from ablasim.report.saved import SavedRun
+from ablasim.scenario.protocol_words import drive_words, duration_s
 
 HEAT_SINK_DIAMETER_MM = 3.0
 HEAT_SINK_DISTANCE_MM = 5.0
@@ -26,11 +27,6 @@ HEAT_SINK_DISTANCE_MM = 5.0
 tumour."""
 
 MODALITY_NAMES = {"rf": "radiofrequency", "mw": "microwave"}
-MODE_NAMES = {
-    "power": ("constant power", "power_W", "W"),
-    "voltage": ("constant voltage", "voltage_V", "V"),
-    "current": ("constant current", "current_A", "A"),
-}
 
 
 def modality(run: SavedRun) -> str:
@@ -42,13 +38,11 @@ def protocol_line(run: SavedRun) -> str:
     """The treatment on one line: modality, drive, duration, probe."""
     protocol: Mapping[str, Any] = (run.summary.get("scenario") or {}).get("protocol") or {}
     parts = [MODALITY_NAMES.get(modality(run), modality(run)).capitalize()]
-    name, key, unit = MODE_NAMES.get(
-        str(protocol.get("mode")), (str(protocol.get("mode", "")), "", "")
-    )
-    if protocol.get(key) is not None:
-        parts.append(f"{protocol[key]:g} {unit} {name}")
-    if protocol.get("duration_s") is not None:
-        parts.append(f"{float(protocol['duration_s']) / 60.0:g} min")
+    if protocol.get("mode") is not None:
+        parts.append(drive_words(protocol))
+    duration = duration_s(protocol)
+    if duration is not None:
+        parts.append(f"{duration / 60.0:g} min")
     models = dict.fromkeys(str(probe.get("model", "probe")) for probe in run.probes)
     return ", ".join([*parts, *(model.replace("_", " ") for model in models)])
 

@@ -27,17 +27,26 @@ from ablasim.scenario.anatomy import (
 from ablasim.scenario.caution import cautions
 from ablasim.scenario.file import load_scenario, scenario_from_data
 from ablasim.scenario.model import Scenario, inputs_sha256, json_schema
+from ablasim.scenario.protocol import (
+    CurrentProtocol,
+    PowerProtocol,
+    Protocol,
+    ProtocolStep,
+    PulsedProtocol,
+    RampProtocol,
+    StepsProtocol,
+    TemperatureProtocol,
+    Turn,
+    VoltageProtocol,
+    Wiring,
+)
 from ablasim.scenario.treatment import (
     Assessment,
     Boundary,
-    CurrentProtocol,
     Numerics,
     Physics,
-    PowerProtocol,
     ProbePlacement,
-    Protocol,
     TissueOverride,
-    VoltageProtocol,
 )
 
 __all__ = [
@@ -60,15 +69,22 @@ __all__ = [
     "PowerProtocol",
     "ProbePlacement",
     "Protocol",
+    "ProtocolStep",
+    "PulsedProtocol",
+    "RampProtocol",
     "RegionTissues",
     "Scenario",
     "Sphere",
     "SphereBlock",
+    "StepsProtocol",
+    "TemperatureProtocol",
     "TissueOverride",
     "Tumour",
+    "Turn",
     "Vessel",
     "VesselFlow",
     "VoltageProtocol",
+    "Wiring",
     "cautions",
     "inputs_sha256",
     "json_schema",

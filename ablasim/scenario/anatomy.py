@@ -226,7 +226,7 @@ MeshTags = Annotated[tuple[MeshTag, ...], Field(min_length=1)]
 SurfaceName = Annotated[
     str,
     StringConstraints(
-        pattern=r"^(outer|vessel\.[A-Za-z0-9][A-Za-z0-9_-]*|probe\.\d+\.(active|shaft|cooled))$"
+        pattern=r"^(outer|vessel\.[A-Za-z0-9][A-Za-z0-9_-]*|probe\.\d+\.(active|active2|shaft|cooled))$"
     ),
 ]
 

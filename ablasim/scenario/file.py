@@ -15,6 +15,7 @@ from ablasim.safe_yaml import Document, KeyPath, dotted, read_document
 from ablasim.scenario.anatomy import IdealAnatomy, LabelMap, OwnMesh, Vessel
 from ablasim.scenario.messages import explain, likely_choice
 from ablasim.scenario.model import BROKEN_RULES, FILE_SECTIONS, Scenario
+from ablasim.scenario.protocol import Protocol
 from ablasim.scenario.rules import Draft, Finding, broken_rules
 from ablasim.scenario.treatment import ProbePlacement
 
@@ -122,11 +123,12 @@ def _draft_from(data: dict[str, Any]) -> Draft:
         vessels=_parts(Vessel, parts.get("vessels")),
         probes=_parts(ProbePlacement, data.get("probes")),
         protocol_mode=protocol.get("mode") if isinstance(protocol, dict) else None,
+        protocol=_part(Protocol, protocol),
         tissue_overrides=tuple(tissues) if isinstance(tissues, dict) else (),
     )
 
 
-def _part[Part](model: type[Part], data: Any) -> Part | None:
+def _part(model: Any, data: Any) -> Any:
     try:
         return TypeAdapter(model).validate_python(data)
     except ValidationError:
@@ -135,7 +137,7 @@ def _part[Part](model: type[Part], data: Any) -> Part | None:
 
 def _parts[Part](model: type[Part], data: Any) -> dict[int, Part]:
     entries = enumerate(data) if isinstance(data, list | tuple) else ()
-    parts = {index: _part(model, entry) for index, entry in entries}
+    parts: dict[int, Part | None] = {index: _part(model, entry) for index, entry in entries}
     return {index: part for index, part in parts.items() if part is not None}
 
 

@@ -15,6 +15,7 @@ from ablasim.errors import InputFileError
 from ablasim.safe_yaml import dotted, dump
 from ablasim.scenario.anatomy import IdealAnatomy, LabelMap, OwnMesh
 from ablasim.scenario.fields import Name, Section, Text
+from ablasim.scenario.protocol import Protocol
 from ablasim.scenario.rules import Draft, broken_rules
 from ablasim.scenario.treatment import (
     Assessment,
@@ -22,7 +23,6 @@ from ablasim.scenario.treatment import (
     Numerics,
     Physics,
     ProbePlacement,
-    Protocol,
     TissueOverride,
 )
 
@@ -109,5 +109,6 @@ def _draft_of(scenario: Scenario) -> Draft:
         vessels=dict(enumerate(scenario.anatomy.vessels)) if scenario.anatomy else {},
         probes=dict(enumerate(scenario.probes)),
         protocol_mode=scenario.protocol.mode,
+        protocol=scenario.protocol,
         tissue_overrides=tuple(scenario.tissues),
     )

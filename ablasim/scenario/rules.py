@@ -17,6 +17,8 @@ from ablasim.safe_yaml import KeyPath
 from ablasim.scenario.anatomy import IdealAnatomy, LabelMap, OwnMesh, Vessel
 from ablasim.scenario.fields import one_of
 from ablasim.scenario.geometry import Region, polyline_distance, shaft_axis, show, surface_points
+from ablasim.scenario.protocol import Protocol
+from ablasim.scenario.protocol_rules import protocol_faults
 from ablasim.scenario.treatment import ProbePlacement
 
 
@@ -45,6 +47,7 @@ class Draft:
     vessels: Mapping[int, Vessel] = field(default_factory=dict)
     probes: Mapping[int, ProbePlacement] = field(default_factory=dict)
     protocol_mode: str | None = None
+    protocol: Protocol | None = None
     tissue_overrides: tuple[str, ...] = ()
 
     @property
@@ -85,14 +88,11 @@ def one_modality(draft: Draft) -> Iterator[Finding]:
 
 
 def protocol_fits_probe(draft: Draft) -> Iterator[Finding]:
-    """A microwave generator is driven by its power."""
-    microwave = [probe for probe in draft.probes.values() if probe.data.modality == "mw"]
-    if microwave and draft.protocol_mode in ("voltage", "current"):
-        yield Finding(
-            ("protocol", "mode"),
-            f"got {draft.protocol_mode!r}; must be 'power' for the microwave probe"
-            f" {microwave[0].model}",
-        )
+    """A generator does what the probes can, and reads sensors that are there."""
+    for path, message in protocol_faults(
+        draft.protocol_mode, draft.protocol, draft.probes, draft.region, draft.vessels
+    ):
+        yield Finding(path, message)
 
 
 def coolant_needs_cooling(draft: Draft) -> Iterator[Finding]:

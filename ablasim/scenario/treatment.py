@@ -1,4 +1,4 @@
-"""What is done and how it is simulated: probes, protocol, physics, assessment, numerics."""
+"""What is done and how it is simulated: probes, physics, assessment, numerics."""
 
 from __future__ import annotations
 
@@ -9,15 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ablasim import catalogue
 from ablasim.frames import MM
-from ablasim.scenario.fields import (
-    ArrheniusName,
-    Duration,
-    Point,
-    ProbeName,
-    Section,
-    Temperature,
-    fault,
-)
+from ablasim.scenario.fields import ArrheniusName, Point, ProbeName, Section, Temperature, fault
 
 
 class ProbePlacement(Section):
@@ -71,39 +63,6 @@ class ProbePlacement(Section):
         along = self.data.active_centre / MM
         x, y, z = (a + along * d for a, d in zip(self.tip_mm, self.direction, strict=True))
         return x, y, z
-
-
-class PowerProtocol(Section):
-    """Constant power of the generator."""
-
-    mode: Literal["power"]
-    power_W: float = Field(
-        strict=True, gt=0, le=1000, description="power that the generator delivers [W]"
-    )
-    duration_s: Duration = Field(description="how long the generator is on [s]")
-
-
-class VoltageProtocol(Section):
-    """Constant voltage (root mean square), RF only."""
-
-    mode: Literal["voltage"]
-    voltage_V: float = Field(
-        strict=True, gt=0, le=1000, description="voltage between electrode and pad, RMS [V]"
-    )
-    duration_s: Duration = Field(description="how long the generator is on [s]")
-
-
-class CurrentProtocol(Section):
-    """Constant current (root mean square), RF only."""
-
-    mode: Literal["current"]
-    current_A: float = Field(
-        strict=True, gt=0, le=20, description="current through the electrode, RMS [A]"
-    )
-    duration_s: Duration = Field(description="how long the generator is on [s]")
-
-
-Protocol = Annotated[PowerProtocol | VoltageProtocol | CurrentProtocol, Field(discriminator="mode")]
 
 
 class Physics(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 import zipfile
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ablasim.errors import ResourceError
-from ablasim.physics.generator import Drive
+from ablasim.physics.generator import Drive, GeneratorState
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve.solution import Floats
 
@@ -30,10 +31,11 @@ INTERVAL = 20.0
 
 @dataclass
 class Record:
-    """History rows and heat account of the accepted steps."""
+    """History rows, heat account and generator of the accepted steps."""
 
     rows: list[dict[str, float]] = field(default_factory=list)
     account: dict[str, float] = field(default_factory=dict)
+    generator: GeneratorState = field(default_factory=GeneratorState)
 
     def add(
         self, now: float, step: float, problem: BioheatProblem, drive: Drive, report: Any
@@ -48,11 +50,20 @@ class Record:
                 "power_W": scale * conductance,
                 "voltage_V": voltage,
                 "current_A": voltage * conductance,
-                "impedance_ohm": 1.0 / conductance,
+                # without a current there is nothing to measure
+                "impedance_ohm": math.nan if drive.off else 1.0 / conductance,
             }
+            if drive.resistance > 0.0:
+                row |= {
+                    "generator_power_W": drive.power_at(conductance),
+                    "generator_impedance_ohm": row["impedance_ohm"] + drive.resistance,
+                }
+            if len(problem.electrodes.circuits) > 1:
+                row["turn"] = float(drive.turn)
         else:
             row |= {"power_W": float(report.delivered) / step}
         row |= {
+            "generator_on": 0.0 if drive.off else 1.0,
             "peak_C": float(report.hot),
             "lethal_ml": float(report.lethal) * 1e6,
             "potential_iterations": float(report.iterations),
@@ -136,6 +147,7 @@ class Checkpoint:
                 "step": step,
                 "rows": record.rows,
                 "account": record.account,
+                "generator": record.generator.stored(),
             }
         )
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
@@ -164,9 +176,10 @@ class Checkpoint:
                 if text["key"] != self.key:
                     return None
                 state = _with_arrays(like, stored)
+                generator = GeneratorState.restored(text["generator"])
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
             return None
-        record = Record(text["rows"], text["account"])
+        record = Record(text["rows"], text["account"], generator)
         return state, record, float(text["now"]), float(text["step"])
 
     def remove(self) -> None:

@@ -33,7 +33,7 @@ from ablasim.solve.jax_step import (
 from ablasim.solve.kernels import Electric, Heat, fastest_rate, put
 from ablasim.solve.layout import build_graph
 from ablasim.solve.multigrid import Hierarchy, build_hierarchy
-from ablasim.solve.potential import UnitField, solve_potential
+from ablasim.solve.potential import UnitField, Wiring, solve_potential
 from ablasim.solve.rkc import coefficients, longest_step, stages_for
 from ablasim.solve.setup import electric_arrays, heat_arrays
 
@@ -71,6 +71,8 @@ class JaxEngine:
             self.death: Death | None = None
             if models is not None:
                 self.death = Death(self._put(kinetics_of(models.sets)), models)
+            self.wirings = self._wirings()
+            self.sensor_weights = self._sensor_weights()
         self.tolerance = POTENTIAL_TOLERANCE[dtype]
         self.hierarchy: Hierarchy | None = None
         self.stages = 0
@@ -92,7 +94,8 @@ class JaxEngine:
             state = State(
                 enthalpy=enthalpy_of(self.heat, start),
                 peak=start,
-                potential=zero,
+                potential=zero[None],
+                volts=self._put([1.0]),
                 unit_heat=absorbed(self.absorption, start),
                 conductance=self._put(1.0),
                 past_heat=zero,
@@ -103,23 +106,17 @@ class JaxEngine:
             if self.electric is None:
                 return state
             state = replace(state, potential=self.electric.active)
-            return self._renew_potential(state)
+            return self._renew_potential(state, 0)
 
-    def _renew_potential(self, state: State) -> State:
+    def _renew_potential(self, state: State, turn: int) -> State:
         """Set up the multigrid for the present sigma and solve the potential."""
         assert self.electric is not None
-        sigma = sigma_of(self.electric, temperature_of(self.heat, state.enthalpy))
+        temperature = temperature_of(self.heat, state.enthalpy)
+        sigma = sigma_of(self.electric, temperature)
         self.hierarchy = self._build_hierarchy(np.asarray(sigma, dtype=float))
-        solved = solve_potential(
-            self.electric, self.hierarchy, state.potential, sigma, self.tolerance, MOST_ITERATIONS
-        )
+        solved = self._unit_field(state, temperature, turn)
         self._iterations_fresh = max(int(solved.iterations), 3)
-        return replace(
-            state,
-            potential=solved.potential,
-            unit_heat=solved.heat,
-            conductance=solved.conductance,
-        )
+        return _with_field(state, solved)
 
     def _build_hierarchy(self, sigma: Floats) -> Hierarchy:
         """Multigrid for given conductivities per cell (m,)."""
@@ -148,7 +145,7 @@ class JaxEngine:
         with jax.default_device(self.device):
             stages = stages_for(step, float(fastest_rate(self.heat, state.enthalpy)))
             self.stages += stages + 1
-            control = self._put([step, drive.value, drive.exponent])
+            control = self._put([step, *drive.limits()])
             moved = move_heat(
                 self.heat,
                 self.constant,
@@ -158,30 +155,73 @@ class JaxEngine:
                 self._put(coefficients(stages)),
                 self.death,
             )
-            field = self._unit_field(state, moved.temperature)
+            if drive.off:  # nothing is driven: the field is not wanted until the drive returns
+                field = self._field(state, state.unit_heat)
+            else:
+                field = self._unit_field(state, moved.temperature, drive.turn)
             mesh = (self.cells, self.cell_volume, self.constant)
             return close_step(self.heat, mesh, state, moved, field, control, self.death)
 
-    def _unit_field(self, state: State, temperature: Array) -> UnitField:
+    def _unit_field(self, state: State, temperature: Array, turn: int) -> UnitField:
         """The field of one volt at a temperature; for an antenna that of one absorbed watt."""
         if self.electric is None or self.hierarchy is None:
-            none, heat = put(0, "int32"), absorbed(self.absorption, temperature)
-            return UnitField(state.potential, heat, state.conductance, none, self._put(0.0))
-        sigma = sigma_of(self.electric, temperature)
+            return self._field(state, absorbed(self.absorption, temperature))
         return solve_potential(
-            self.electric, self.hierarchy, state.potential, sigma, self.tolerance, MOST_ITERATIONS
+            self.electric,
+            self.hierarchy,
+            state.potential,
+            sigma_of(self.electric, temperature),
+            self.wirings[turn],
+            self.tolerance,
+            MOST_ITERATIONS,
         )
 
-    def accept(self, state: State, report: Report) -> State:
+    def _field(self, state: State, heat: Array) -> UnitField:
+        """A state's field with another heat, for which nothing was solved."""
+        none = put(0, "int32")
+        return UnitField(
+            state.potential, state.volts, heat, state.conductance, none, self._put(0.0)
+        )
+
+    def accept(self, state: State, report: Report, drive: Drive) -> State:
         """After an accepted step: renew the multigrid when its iterations have grown."""
         if self.electric is not None:
             grown = int(report.iterations) > REBUILD_GROWTH * self._iterations_fresh + 3
             if grown or float(report.residual) > self.tolerance:
                 with jax.default_device(self.device):
-                    return self._renew_potential(state)
+                    return self._renew_potential(state, drive.turn)
         return state
 
+    def switch(self, state: State, before: Drive, after: Drive) -> State:
+        """The state from which to go on with another drive.
+
+        What only changes its strength keeps its history, from which the next step extrapolates;
+        what starts, stops or moves to other electrodes has none.
+        """
+        with jax.default_device(self.device):
+            if after.off:
+                return replace(state, past_step=self._put(0.0))
+            if before.off or before.turn != after.turn:
+                temperature = temperature_of(self.heat, state.enthalpy)
+                state = _with_field(state, self._unit_field(state, temperature, after.turn))
+                return replace(state, past_step=self._put(0.0))
+            conductance = self.conductance(state)
+            ratio = self._put(after.scale(conductance) / before.scale(conductance))
+            return replace(state, past_heat=ratio * state.past_heat)
+
     # -- results -----------------------------------------------------------------------------
+
+    def conductance(self, state: State) -> float:
+        """Conductance of the tissue between the generator's terminals [S]."""
+        return float(state.conductance)
+
+    def sensors(self, state: State) -> tuple[float, ...]:
+        """Temperatures of the problem's sensors [°C]."""
+        if self.sensor_weights is None:
+            return ()
+        with jax.default_device(self.device):
+            seen = self.sensor_weights @ temperature_of(self.heat, state.enthalpy)
+        return tuple(float(value) for value in np.asarray(seen))
 
     def temperature(self, state: State) -> Floats:
         """Temperature in mesh order (n,) [°C]."""
@@ -200,8 +240,8 @@ class JaxEngine:
         return {name: self._to_mesh(values) for name, values in fields.items()}
 
     def potential(self, state: State) -> Floats | None:
-        """Potential for one volt in mesh order (n,) [V]."""
-        return None if self.electric is None else self._to_mesh(state.potential)
+        """Potential for one volt of the generator in mesh order (n,) [V]."""
+        return None if self.electric is None else self._to_mesh(state.volts @ state.potential)
 
     def sigma(self, state: State) -> Floats | None:
         """Electrical conductivity per cell (m,) [S/m]."""
@@ -221,6 +261,20 @@ class JaxEngine:
     def _to_mesh(self, values: Array | Floats) -> Floats:
         return np.asarray(values, dtype=float)[self.graph.from_mesh]
 
+    def _wirings(self) -> tuple[Wiring, ...]:
+        """The circuits of all turns."""
+        if self.problem.electrodes is None:
+            return ()
+        return tuple(
+            (self._put(join), self._put(current))
+            for join, current in (c.arrays() for c in self.problem.electrodes.circuits)
+        )
+
+    def _sensor_weights(self) -> Array | None:
+        """Weights of the sensors in solver order (s, n)."""
+        weights = self.problem.sensors
+        return None if weights is None else self._put(weights[:, self.graph.to_mesh])
+
     def _put(self, values: object) -> Array:
         return put(values, self.dtype)
 
@@ -229,6 +283,17 @@ class JaxEngine:
         if values is None:
             return self._put(np.zeros(len(self.graph.to_mesh)))
         return self._put(values[self.graph.to_mesh])
+
+
+def _with_field(state: State, field: UnitField) -> State:
+    """A state with a field that was solved anew."""
+    return replace(
+        state,
+        potential=field.potential,
+        volts=field.volts,
+        unit_heat=field.heat,
+        conductance=field.conductance,
+    )
 
 
 def _pick_device(name: str) -> jax.Device:

@@ -16,6 +16,7 @@ from jax import Array
 from ablasim.mesh_cut import tet_fraction_above
 from ablasim.physics import damage, microwave
 from ablasim.physics.damage import Damage, DeathModels
+from ablasim.physics.generator import voltage_squared
 from ablasim.solve.kernels import Electric, Heat, register
 from ablasim.solve.potential import UnitField
 from ablasim.solve.rkc import rkc_step
@@ -64,7 +65,8 @@ class State:
     Attributes:
         enthalpy: (n,) [J/m3].
         peak: highest temperature so far (n,) [°C].
-        potential: for one volt (n,).
+        potential: for one volt on each conductor alone (K, n).
+        volts: on the conductors for one volt of the generator (K,).
         unit_heat: Joule heat per point for one volt (n,) [W], or per absorbed watt.
         conductance: [S].
         past_heat: driven heat at the start of the step before, or used in it where dried (n,) [W].
@@ -77,6 +79,7 @@ class State:
     enthalpy: Array
     peak: Array
     potential: Array
+    volts: Array
     unit_heat: Array
     conductance: Array
     past_heat: Array
@@ -146,11 +149,11 @@ def move_heat(
     death: Death | None = None,
 ) -> Moved:
     """The RKC2 step, its source extrapolated to the middle of the step."""
-    step, value, exponent = control
+    step, limits = control[0], control[1:]
     left = _perfusion_left(heat, state, step, death)
     if left is not None:
         heat = replace(heat, perfusion=heat.perfusion * left)
-    now = value * state.conductance**exponent * state.unit_heat
+    now = voltage_squared(limits, state.conductance, jnp) * state.unit_heat
     fresh = state.past_step <= 0
     # Linear extrapolation: second order in time at no cost. Where tissue has dried, sigma falls
     # within milliseconds, and the lagged heat would swing between all and nothing from step to
@@ -159,10 +162,15 @@ def move_heat(
     dried = _dried(heat, heat.temperature(state.enthalpy)) & ~fresh
     driven = now + jnp.where(dried, DRIED_GAIN - 1.0, ahead) * (now - state.past_heat)
     total = driven.sum()
-    # A drive of constant power delivers it exactly; the power of the others changes with the load,
-    # and holding it at its value at the start of the step would leave first order in time.
-    steady = (exponent == -1.0) & (total > 0)
-    driven = driven * jnp.where(steady, now.sum() / jnp.where(steady, total, 1.0), 1.0)
+    # A drive that is held by its power delivers it exactly; the power of the others changes with
+    # the load, and holding it at its value at the start of the step would leave first order in
+    # time. Nor may what was extrapolated go beyond the power.
+    power, resistance = limits[0], limits[3]
+    others = voltage_squared(limits.at[0].set(jnp.inf), state.conductance, jnp)
+    by_power = power <= others * state.conductance
+    steady = by_power & (resistance == 0) & (total > 0)
+    safe = jnp.where(total > 0, total, 1.0)
+    driven = driven * jnp.where(steady, now.sum() / safe, jnp.minimum(power / safe, 1.0))
     enthalpy, error, flows = rkc_step(
         heat, state.enthalpy, state.peak, driven + constant, step, stages, table
     )
@@ -181,9 +189,9 @@ def close_step(
 ) -> tuple[State, Report]:
     """Error of the step with that of the extrapolated source, and what the host must know."""
     cells, cell_volume, constant = mesh
-    step, value, exponent = control
-    now = value * state.conductance**exponent * state.unit_heat
-    after = value * field.conductance**exponent * field.heat
+    step, limits = control[0], control[1:]
+    now = voltage_squared(limits, state.conductance, jnp) * state.unit_heat
+    after = voltage_squared(limits, field.conductance, jnp) * field.heat
     suffered = _suffer(heat, state, moved.temperature, step, death)
     lag = 0.5 * (now + after) - moved.driven - _stasis_lag(heat, state, moved, suffered, death)
     lag = heat.free * step * lag / heat.volume
@@ -218,6 +226,7 @@ def close_step(
         enthalpy=moved.enthalpy,
         peak=peak,
         potential=field.potential,
+        volts=field.volts,
         unit_heat=field.heat,
         conductance=field.conductance,
         past_heat=past,

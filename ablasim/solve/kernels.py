@@ -198,7 +198,7 @@ class Electric:
     """The potential problem for one volt, in solver order.
 
     Attributes:
-        free: 1 where the potential is unknown (n,); active: 1 on the electrode (n,).
+        free: 1 where the potential is unknown (n,); active: 1 on each conductor (K, n).
         far_field: conductance to the distant pad (n,) [S].
         index: neighbours; slot: position of each entry's edge weight in `edge` (one past the end
             where padded).

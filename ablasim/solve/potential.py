@@ -1,4 +1,7 @@
-"""The potential for one volt by preconditioned conjugate gradients, warm-started."""
+"""The potential for one volt by preconditioned conjugate gradients, warm-started.
+
+One solve per conductor, superposed as they are wired; see `physics.electric`.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,27 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ablasim.solve.kernels import Electric, edge_power, register
+from ablasim.physics.electric import connect
+from ablasim.solve.kernels import Electric, Slices, difference_product, edge_power, register
 from ablasim.solve.multigrid import Hierarchy
 
 
 @register
 @dataclass(frozen=True)
 class UnitField:
-    """The solution for one volt.
+    """The solution for one volt of the generator.
 
     Attributes:
-        potential: (n,) [V].
+        potential: for one volt on each conductor alone (K, n) [V].
+        volts: on the conductors (K,) [V].
         heat: Joule heat per point (n,) [W].
-        conductance: what the generator sees [S].
-        iterations: taken.
-        residual: of the net currents, relative.
+        conductance: of the tissue between the generator's terminals [S].
+        iterations: taken, over all conductors.
+        residual: of the net currents, relative; the largest.
     """
 
     potential: Array
+    volts: Array
     heat: Array
     conductance: Array
     iterations: Array
@@ -35,30 +41,82 @@ class UnitField:
 Carry = tuple[Array, Array, Array, Array, Array, Array]
 
 
+Wiring = tuple[Array, Array]
+"""`join` and `current` of `physics.electric.connect`."""
+
+
 @jax.jit
 def solve_potential(
     electric: Electric,
     hierarchy: Hierarchy,
     start: Array,
     sigma: Array,
+    wiring: Wiring,
     tolerance: float,
     limit: int,
 ) -> UnitField:
-    """Solve div(sigma grad phi) = 0 with phi = 1 on the active and 0 on the grounded points.
+    """Solve div(sigma grad phi) = 0 for one volt on each conductor, and superpose.
 
     Args:
         electric: the operator.
         hierarchy: its multigrid cycle, for this or a similar sigma.
-        start: first guess, with the held values in place (n,).
+        start: first guesses, with the held values in place (K, n).
         sigma: per cell (m,) [S/m].
+        wiring: how the conductors are joined to the generator.
         tolerance: on the relative residual.
-        limit: most iterations.
+        limit: most iterations for one conductor.
     """
     weights = electric.weights(sigma)
     diagonal = electric.diagonal(weights)
+
+    def solve(guess: Array, active: Array) -> tuple[Array, Array, Array]:
+        return _solve_one(electric, hierarchy, guess, active, weights, diagonal, tolerance, limit)
+
+    if len(start) == 1:  # one conductor has the generator's own volt
+        x, iterations, residual = solve(start[0], electric.active[0])
+        heat = edge_power(electric.index, weights, x)
+        conductance = heat.sum() + (electric.far_field * x**2).sum()
+        volts = jnp.ones((1,), x.dtype)
+        return UnitField(x[None], volts, heat, conductance, iterations, residual)
+    basis, iterations, residual = jax.lax.map(lambda each: solve(*each), (start, electric.active))
+    volts, _ = connect(conductance_matrix(electric, weights, basis), *wiring, jnp)
+    x = volts @ basis
+    heat = edge_power(electric.index, weights, x)
+    conductance = heat.sum() + (electric.far_field * x**2).sum()
+    return UnitField(basis, volts, heat, conductance, iterations.sum(), residual.max())
+
+
+def conductance_matrix(electric: Electric, weights: Slices, basis: Array) -> Array:
+    """Current out of each conductor for one volt on each (K, K) [S], by the power they share.
+
+    phi_j . A phi_k is the current out of conductor j for phi_k, up to the product of two residuals;
+    it is symmetric, as reciprocity wants it, by rounding alone.
+    """
+    flows = jax.lax.map(lambda x: outflow(electric, weights, x), basis)
+    matrix = basis @ flows.T
+    return 0.5 * (matrix + matrix.T)
+
+
+def outflow(electric: Electric, weights: Slices, potential: Array) -> Array:
+    """Net current out of every point (n,) [A], what leaves to infinity included."""
+    flow = difference_product(electric.index, weights, potential)
+    return flow + electric.far_field * potential
+
+
+def _solve_one(
+    electric: Electric,
+    hierarchy: Hierarchy,
+    start: Array,
+    active: Array,
+    weights: Slices,
+    diagonal: Array,
+    tolerance: float,
+    limit: int,
+) -> tuple[Array, Array, Array]:
+    """Potential (n,), iterations and relative residual for one volt on one conductor."""
     # in the norm of D^-1 a residual has the unit of the square root of a conductance; it is held
     # against that of the edges that end on the electrode
-    scale = jnp.sqrt((electric.active * electric.row_sums(weights)).sum())
+    scale = jnp.sqrt((active * electric.row_sums(weights)).sum())
     rest = -electric.residual(weights, start)
 
     def going(carry: Carry) -> Array:
@@ -79,14 +137,7 @@ def solve_potential(
     zero = jnp.zeros_like(rest)
     carry = (start, rest, zero, zero, one, jnp.zeros((), jnp.int32))
     x, r, _, _, _, iterations = jax.lax.while_loop(going, body, carry)
-    heat = edge_power(electric.index, weights, x)
-    return UnitField(
-        potential=x,
-        heat=heat,
-        conductance=heat.sum() + (electric.far_field * x**2).sum(),
-        iterations=iterations,
-        residual=_size(r, diagonal) / scale,
-    )
+    return x, iterations, _size(r, diagonal) / scale
 
 
 def _size(residual: Array, diagonal: Array) -> Array:

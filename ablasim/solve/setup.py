@@ -93,6 +93,7 @@ def electric_arrays(problem: BioheatProblem, graph: Graph, dtype: str) -> Electr
     if problem.electrodes is None:
         return None
     electrodes, m, order = problem.electrodes, problem.materials, graph.to_mesh
+    conductors = electrodes.conductors
     rows = slice_rows(graph.indptr, graph.indices)
 
     # cells around each edge: the transpose of the table of a cell's edges
@@ -106,8 +107,8 @@ def electric_arrays(problem: BioheatProblem, graph: Graph, dtype: str) -> Electr
 
     edge_of_slot = np.append(graph.slot_edge, len(graph.edges))
     return Electric(
-        free=put(~(electrodes.active | electrodes.grounded)[order], dtype),
-        active=put(electrodes.active[order], dtype),
+        free=put(~(conductors.any(axis=0) | electrodes.grounded)[order], dtype),
+        active=put(conductors[:, order], dtype),
         far_field=put(electrodes.far_field[order], dtype),
         index=_indices(rows),
         slot=tuple(put(place[edge_of_slot[e]].astype(np.int32)) for e in rows.entry),

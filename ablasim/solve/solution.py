@@ -45,6 +45,7 @@ class Solution:
         device: what the engine ran on.
         damage: of the death models by name (n,), as `physics.damage.fields_of` gives it; empty
             where none was integrated.
+        rolloffs: times at which the generator rolled off [s].
     """
 
     temperature: Floats
@@ -57,6 +58,7 @@ class Solution:
     statistics: dict[str, float] = field(default_factory=dict)
     device: str = "cpu"
     damage: dict[str, Floats] = field(default_factory=dict)
+    rolloffs: tuple[float, ...] = ()
 
     @property
     def times(self) -> Floats:

@@ -15,14 +15,20 @@ from typing import Any, Protocol
 import numpy as np
 
 from ablasim.errors import Interrupted
-from ablasim.physics.generator import Drive
+from ablasim.physics.generator import EVENT_TOLERANCE, Drive, GeneratorState, Reading
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import Progress, ProgressCallback
 from ablasim.solve.checkpoint import Checkpoint, Record
 from ablasim.solve.solution import Floats, Solution, Status
 
 FIRST_STEP = 0.05
-"""First step after the drive changes [s]; the controller lengthens it quickly."""
+"""First step of a run [s]; the controller lengthens it quickly."""
+
+STEP_AFTER_SWITCH = 0.5
+"""Longest first step [s] after the drive went on or off or to other electrodes."""
+
+LEVEL_CHANGE = 2.0
+"""Factor of the power from which a change of the drive's level counts as such a switch."""
 
 SHORTEST_STEP = 1e-5
 """Step [s] at which the run is given up."""
@@ -53,8 +59,17 @@ class Engine(Protocol):
     def advance(self, state: Any, step: float, drive: Drive) -> tuple[Any, Any]:
         """A trial step: new state and report."""
 
-    def accept(self, state: Any, report: Any) -> Any:
+    def accept(self, state: Any, report: Any, drive: Drive) -> Any:
         """The state to go on from after a step was accepted."""
+
+    def switch(self, state: Any, before: Drive, after: Drive) -> Any:
+        """The state to go on from with another drive."""
+
+    def conductance(self, state: Any) -> float:
+        """Conductance of the tissue between the generator's terminals [S]."""
+
+    def sensors(self, state: Any) -> tuple[float, ...]:
+        """Temperatures of the problem's sensors [°C]."""
 
     def temperature(self, state: Any) -> Floats:
         """Temperature in mesh order (n,) [°C]."""
@@ -119,18 +134,21 @@ def march(
 
     Raises:
         Interrupted: on Ctrl-C, after the checkpoint was written.
+        UsageError: with this load the generator could never work.
     """
-    problem = engine.problem
+    generator = engine.problem.generator
     state, record = engine.start(), Record()
     clock = _Clock(0.0, control.fixed or FIRST_STEP, begun=begun or time.perf_counter())
     if checkpoint is not None and resume:
         loaded = checkpoint.load(state)
         if loaded is not None:
             state, record, clock.now, clock.step = loaded
-    end = problem.generator.events()[-1]
+    if not record.rows:
+        record.generator = generator.start(_reading(engine, state, None, 0.0))
+    end = generator.duration
     status = Status.DONE
     try:
-        while clock.now < end * (1.0 - 1e-12):
+        while not generator.ended(record.generator, clock.now):
             state, failure = _step(engine, control, state, clock, record)
             if failure is not None:
                 status = failure
@@ -157,16 +175,23 @@ def _step(
     engine: Engine, control: StepControl, state: Any, clock: _Clock, record: Record
 ) -> tuple[Any, Status | None]:
     """Take one accepted step, retrying shorter ones; a Status where that is impossible."""
-    generator = engine.problem.generator
-    event = next(t for t in generator.events() if t > clock.now * (1.0 + 1e-12))
+    generator, before = engine.problem.generator, record.generator
+    drive = generator.drive(before, clock.now)
+    event = generator.next_event(before, clock.now)
     while True:
         wanted = min(clock.step, control.fixed or min(control.longest, engine.longest_step(state)))
         step, hits = _fit(wanted, event - clock.now)
-        drive = _drive(engine.problem, clock.now)
         trial, report = engine.advance(state, step, drive)
         error = max(float(report.error), control.tolerance * float(report.change) / MOST_CHANGE)
         if control.fixed is not None or error <= control.tolerance:
-            break
+            ending = event if hits else clock.now + step
+            reading = _reading(engine, trial, drive, ending)
+            excess = generator.excess(before, reading)
+            if excess <= 0.0 or step <= EVENT_TOLERANCE:
+                break
+            clock.step = _towards_event(engine, state, drive, clock.now, step, excess, before)
+            clock.rejected += 1
+            continue
         clock.rejected += 1
         factor = SAFETY * (control.tolerance / error) ** (1.0 / 3.0) if error < math.inf else 0.0
         clock.step = step * max(SHRINK, min(factor, 0.7)) if factor > 0 else step * SHRINK
@@ -175,8 +200,9 @@ def _step(
             return state, Status.STEP_TOO_SMALL if finite else Status.NOT_FINITE
     if not math.isfinite(error):
         return state, Status.NOT_FINITE
-    clock.now = event if hits else clock.now + step
+    clock.now = ending
     record.add(clock.now, step, engine.problem, drive, report)
+    record.generator = generator.after_step(before, reading)
     if float(report.residual) > POTENTIAL_LIMIT:
         return trial, Status.POTENTIAL_FAILED
     if control.fixed is None:
@@ -184,7 +210,67 @@ def _step(
         grown = step * min(GROW, max(0.5, factor))
         # a step cut short by an event says little about the next one
         clock.step = max(grown, clock.step) if hits and grown > step else grown
-    return engine.accept(trial, report), None
+    else:
+        clock.step = control.fixed
+    return _switch(engine, engine.accept(trial, report, drive), drive, clock, record), None
+
+
+def _switch(engine: Engine, state: Any, drive: Drive, clock: _Clock, record: Record) -> Any:
+    """The state for the drive of the next step, which the generator may have changed."""
+    generator = engine.problem.generator
+    if generator.ended(record.generator, clock.now):
+        return state
+    after = generator.drive(record.generator, clock.now)
+    if after == drive:
+        return state
+    state = engine.switch(state, drive, after)
+    if drive.off and not after.off:
+        # Tissue that is still dry trips the generator as soon as it drives again.
+        reading = _reading(engine, state, after, clock.now)
+        if generator.excess(record.generator, reading) > 0.0:
+            record.generator = generator.after_step(record.generator, reading)
+            return _switch(engine, state, after, clock, record)
+    if _is_switch(engine, state, drive, after):
+        clock.step = min(clock.step, STEP_AFTER_SWITCH)
+    return state
+
+
+def _is_switch(engine: Engine, state: Any, before: Drive, after: Drive) -> bool:
+    """Whether a change of the drive is more than a new level close to the old one."""
+    if before.off or after.off or before.turn != after.turn:
+        return True
+    ratio = after.power_at(engine.conductance(state)) / before.power_at(engine.conductance(state))
+    return not 1.0 / LEVEL_CHANGE < ratio < LEVEL_CHANGE
+
+
+def _reading(engine: Engine, state: Any, drive: Drive | None, time: float) -> Reading:
+    """What the generator measures in a state; before the start without a drive."""
+    sensors = engine.sensors(state)
+    if engine.problem.electrodes is None or (drive is not None and drive.off):
+        return Reading(time, sensors=sensors)
+    conductance = engine.conductance(state)
+    power = math.nan if drive is None else drive.power_at(conductance)
+    return Reading(time, 1.0 / conductance, power, sensors)
+
+
+def _towards_event(
+    engine: Engine,
+    state: Any,
+    drive: Drive,
+    now: float,
+    step: float,
+    excess: float,
+    before: GeneratorState,
+) -> float:
+    """A shorter step [s] that ends near the crossing of a generator's limit.
+
+    Straight-line interpolation of the excess: where the impedance climbs ever faster it ends before
+    the crossing and the step is taken, so that each try brings the crossing nearer.
+    """
+    reading = _reading(engine, state, drive, now)
+    start = engine.problem.generator.excess(before, reading)
+    share = -start / (excess - start) if math.isfinite(start) and start < 0.0 else 0.5
+    return max(step * min(max(share, 0.1), 0.9), EVENT_TOLERANCE)
 
 
 def _fit(wanted: float, rest: float) -> tuple[float, bool]:
@@ -195,15 +281,6 @@ def _fit(wanted: float, rest: float) -> tuple[float, bool]:
     if wanted >= rest * (1.0 - 1e-9):
         return rest, True
     return (0.5 * rest if wanted > 0.5 * rest else wanted), False
-
-
-def _drive(problem: BioheatProblem, now: float) -> Drive:
-    """The drive at a time [s]: electric, absorbed, or nothing to drive."""
-    if problem.electrodes is not None:
-        return problem.generator.electric_drive(now)
-    if problem.absorption is not None:
-        return problem.generator.absorbed_drive(now)
-    return Drive(0.0, 0.0)
 
 
 def _event(record: Record, end: float) -> Progress:
@@ -243,4 +320,5 @@ def _solution(
         },
         device=engine.device_name,
         damage=engine.damage(state),
+        rolloffs=record.generator.rolloffs,
     )

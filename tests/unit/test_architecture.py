@@ -12,7 +12,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "ablasim"
 
 LAWS = ("physics.tissue", "physics.electric", "physics.microwave", "physics.vessels")
-LAWS += ("physics.generator", "physics.damage")
+LAWS += ("physics.generator", "physics.generator_pulsed", "physics.generator_ramp")
+LAWS += ("physics.generator_steps", "physics.generator_temperature", "physics.damage")
 
 # From top to bottom, the way the data flows. A module may import from its own layer and from those
 # above. A name also covers what is inside it (`solve.kernels` in `solve`) and its parts (`mesh_cut`

@@ -240,7 +240,7 @@ def test_check_says_what_a_run_would_do(scenario: Path, capsys: pytest.CaptureFi
     printed = capsys.readouterr().out
     for text in ("colorectal_metastasis, sphere of 24 mm", "branch", "portal_vein, 6 mm"):
         assert text in printed
-    assert "constant power 30 W for 720 s" in printed
+    assert "30 W constant power for 720 s" in printed
     assert "not a medical device" in printed
     assert "too thin" not in printed
     thin = "anatomy.vessels[0].diameter_mm=2.9"
