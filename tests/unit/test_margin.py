@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -272,12 +270,3 @@ def test_distance_to_one_triangle_is_the_smallest_over_its_points(seed: int) -> 
     assert (exact <= sampled + 1e-12).all()
     longest = np.linalg.norm(triangle - np.roll(triangle, 1, axis=0), axis=1).max()
     assert (sampled - exact < 0.01 * longest).all()
-
-
-def test_fifty_thousand_points_take_a_moment() -> None:
-    """Generous: a search of all pairs would take 200 times as long."""
-    mesh = tumour_mesh((3 * MM, 0, 0), 9 * MM, count=36)
-    zone = lethal_zone(mesh, sphere_field(mesh, 14 * MM), LEVEL)
-    start = time.perf_counter()
-    tumour_margin(mesh, zone)
-    assert time.perf_counter() - start < 5.0
