@@ -16,6 +16,7 @@ import numpy as np
 
 from ablasim import catalogue
 from ablasim.anatomy_probes import ProbeShape, Solid, heat_distance, part_limits, place_probe
+from ablasim.centreline import Branch
 from ablasim.errors import UsageError
 from ablasim.frames import CM_PER_S, MM
 from ablasim.shapes import (
@@ -50,8 +51,7 @@ class VesselShape:
         diameter: inner diameter for the heat transfer [m].
         velocity: mean velocity of the blood [m/s].
         sdf: signed distance of the lumen.
-        path: (k, 3) points of the centreline [m], in the direction of ``Scenario``; None where the
-            vessel comes from a label map.
+        branches: its centreline and flow, branch by branch; empty where they are not known.
     """
 
     name: str
@@ -59,7 +59,7 @@ class VesselShape:
     diameter: float
     velocity: float
     sdf: Sdf
-    path: tuple[Vector, ...] | None = None
+    branches: tuple[Branch, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,14 @@ class Anatomy:
             self.block,
             self.liver,
             self.tumour,
-            [(vessel.name, vessel.sdf) for vessel in self.vessels],
+            [(v.name, v.sdf, *_size_of_its_own(v)) for v in self.vessels],
             [(probe.solids, probe.hot, part_limits(probe.data)) for probe in self.probes],
         )
+
+
+def _size_of_its_own(vessel: VesselShape) -> tuple[float, ...]:
+    """The diameter where the shape does not have it: edges on the wall follow from it."""
+    return () if isinstance(vessel.sdf, Tube) else (vessel.diameter,)
 
 
 def thinnest_vessel(heat: FloatArray) -> FloatArray:
@@ -209,11 +214,11 @@ def build_anatomy(scenario: Scenario) -> Anatomy:
             vessel.kind,
             vessel.diameter_mm * MM,
             vessel.velocity_cm_s * CM_PER_S,
-            Tube(path := _path(vessel.path_mm), 0.5 * vessel.diameter_mm * MM),
-            path,
+            Tube(_path(vessel.path_mm), 0.5 * vessel.outer_diameter_mm * MM),
+            straight_branch(vessel.path_mm, vessel.diameter_mm, vessel.velocity_cm_s),
         )
         for vessel in ideal.vessels
-        if vessel.diameter_mm * MM >= SMALLEST_MESHED_VESSEL
+        if vessel.diameter_mm >= ideal.mesh_vessels_from_mm
     )
     return Anatomy(block_solid(block.shape, centre, size), None, tumour, vessels, probes, tissues)
 
@@ -251,6 +256,13 @@ def _from_labelmap(scenario: Scenario, probes: tuple[ProbeShape, ...]) -> Anatom
         probes,
         tissues,
     )
+
+
+def straight_branch(
+    path_mm: tuple[Vector, ...], diameter_mm: float, velocity_cm_s: float
+) -> tuple[Branch, ...]:
+    """The one branch of a vessel that a scenario gives as a path."""
+    return (Branch(np.asarray(path_mm) * MM, diameter_mm * MM, velocity_cm_s * CM_PER_S),)
 
 
 def _path(points_mm: tuple[Vector, ...]) -> tuple[Vector, ...]:

@@ -7,17 +7,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ablasim import catalogue
-from ablasim.anatomy import Anatomy, ProbeShape, VesselShape
+from ablasim.anatomy import Anatomy, ProbeShape
 from ablasim.catalogue import AntennaShape, TissueData
 from ablasim.errors import InputFileError
 from ablasim.mesh import TetMesh
+from ablasim.physics.binding_vessels import vessel_walls
 from ablasim.physics.electric import far_field_conductance
 from ablasim.physics.generator import ConstantGenerator
 from ablasim.physics.microwave import slot_pattern
 from ablasim.physics.problem import BioheatProblem, Electrodes, Laws, Materials, Wall
 from ablasim.physics.tissue import electrical_conductivity
-from ablasim.physics.vessels import Blood, hausen_coefficient
 from ablasim.scenario import Scenario
 
 Floats = NDArray[np.float64]
@@ -53,7 +52,7 @@ def build_problem(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> Biohea
         ),
         generator=_generator(scenario, anatomy),
         walls=(
-            *vessel_walls(mesh, anatomy.vessels, physics.blood_temperature_C),
+            *vessel_walls(scenario, anatomy, mesh),
             *probe_walls(mesh, anatomy.probes),
         ),
         blood_temperature=physics.blood_temperature_C,
@@ -69,25 +68,6 @@ def build_problem(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> Biohea
 def region_tissues(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> dict[str, TissueData]:
     """What fills each region of the mesh, with the scenario's overrides."""
     return {region: scenario.tissue(anatomy.tissues[region]) for region in mesh.regions}
-
-
-def vessel_walls(
-    mesh: TetMesh, vessels: tuple[VesselShape, ...], blood_temperature: float
-) -> tuple[Wall, ...]:
-    """The walls of vessels that the mesh has, with the coefficient of developing flow."""
-    data = catalogue.blood()
-    blood = Blood(data.density, data.heat_capacity, data.conductivity, data.viscosity)
-    return tuple(
-        Wall(
-            name=f"vessel.{vessel.name}",
-            kind="vessel",
-            faces=mesh.surface_faces(f"vessel.{vessel.name}"),
-            coefficient=hausen_coefficient(vessel.diameter, vessel.velocity, blood),
-            temperature=blood_temperature,
-        )
-        for vessel in vessels
-        if f"vessel.{vessel.name}" in mesh.surfaces
-    )
 
 
 def probe_walls(mesh: TetMesh, probes: tuple[ProbeShape, ...]) -> tuple[Wall, ...]:

@@ -91,6 +91,7 @@ class JaxEngine:
                 conductance=self._put(1.0),
                 past_heat=zero,
                 past_step=self._put(0.0),
+                hot_seconds=self._put(np.zeros(self._branches)),
             )
             if self.electric is None:
                 return state
@@ -121,6 +122,11 @@ class JaxEngine:
         matrix.setdiag(matrix.diagonal() + far)
         free = np.asarray(self.electric.free, dtype=bool)  # type: ignore[union-attr]
         return build_hierarchy(matrix, free, self.dtype)
+
+    @property
+    def _branches(self) -> int:
+        """Number of branches in all streams."""
+        return sum(len(w.stream.tree.capacity) for w in self.problem.walls if w.stream is not None)
 
     # -- one step ----------------------------------------------------------------------------
 

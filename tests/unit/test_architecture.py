@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "ablasim"
 
 LAWS = ("physics.tissue", "physics.electric", "physics.microwave", "physics.vessels")
-LAWS += ("physics.generator", "physics.damage")
+LAWS += ("physics.generator", "physics.damage", "physics.blood", "physics.nusselt")
 
 # From top to bottom, the way the data flows. A module may import from its own layer and from those
 # above. A name also covers what is inside it (`solve.kernels` in `solve`) and its parts (`mesh_cut`
@@ -22,7 +22,7 @@ LAYERS = (
     "safe_yaml",
     "catalogue",  # above the scenario, which checks its names against the catalogue
     "scenario",
-    "shapes",
+    "shapes centreline",
     "anatomy labelmap mesh mesher",
     "own_mesh",
     " ".join(LAWS),
@@ -30,7 +30,7 @@ LAYERS = (
     "physics.binding",
     "solve.solution solve.layout solve.checkpoint",
     "solve.stepping",
-    "solve.kernels solve.multigrid solve.rkc solve.potential solve.setup",
+    "solve.kernels solve.multigrid solve.rkc solve.potential solve.streams solve.setup",
     "solve.jax_step",
     "solve.jax_engine solve.dolfinx_engine",
     "solve",
@@ -45,7 +45,7 @@ LAYERS = (
 )
 ENGINES = ("solve.jax_engine", "solve.dolfinx_engine")
 JAX = ("solve.kernels", "solve.multigrid", "solve.rkc", "solve.potential", "solve.setup")
-JAX += ("solve.jax_step", "solve.jax_engine")
+JAX += ("solve.jax_step", "solve.jax_engine", "solve.streams")
 
 # Who alone may import a library (and what a library drags along).
 LIBRARIES = {
@@ -59,6 +59,7 @@ LIBRARIES = {
     "vtk": ("view", "report"),
     "vtkmodules": ("view", "report"),
     "SimpleITK": ("labelmap",),
+    "skimage": ("labelmap",),
     "meshio": ("mesh",),
     "mmgpy": ("mesh", "mesher"),
 }
