@@ -48,8 +48,8 @@ class VesselShape:
     Attributes:
         name: the wall is the surface "vessel.<name>".
         kind: of the catalogue.
-        diameter: inner diameter for the heat transfer [m].
-        velocity: mean velocity of the blood [m/s].
+        diameter: inner, that of the thickest branch [m].
+        velocity: mean velocity of the blood there [m/s].
         sdf: signed distance of the lumen.
         branches: its centreline and flow, branch by branch; empty where they are not known.
     """
@@ -99,14 +99,9 @@ class Anatomy:
             self.block,
             self.liver,
             self.tumour,
-            [(v.name, v.sdf, *_size_of_its_own(v)) for v in self.vessels],
+            [(vessel.name, vessel.sdf) for vessel in self.vessels],
             [(probe.solids, probe.hot, part_limits(probe.data)) for probe in self.probes],
         )
-
-
-def _size_of_its_own(vessel: VesselShape) -> tuple[float, ...]:
-    """The diameter where the shape does not have it: edges on the wall follow from it."""
-    return () if isinstance(vessel.sdf, Tube) else (vessel.diameter,)
 
 
 def thinnest_vessel(heat: FloatArray) -> FloatArray:
@@ -231,17 +226,10 @@ def _from_labelmap(scenario: Scenario, probes: tuple[ProbeShape, ...]) -> Anatom
     region = region_of_interest(section, probes)
     vessels = []
     for kind, sdf in region.vessels.items():
-        known = catalogue.vessel_kind(kind)
-        flow = section.vessels.get(kind)
-        diameter = (
-            known.diameter if flow is None or flow.diameter_mm is None else flow.diameter_mm * MM
-        )
-        velocity = (
-            known.velocity
-            if flow is None or flow.velocity_cm_s is None
-            else flow.velocity_cm_s * CM_PER_S
-        )
-        vessels.append(VesselShape(kind, kind, diameter, velocity, sdf))
+        # a vessel too small for a skeleton has no branches: the kind's typical flow stands in
+        known, branches = catalogue.vessel_kind(kind), region.branches[kind]
+        trunk = max(branches, key=lambda branch: branch.diameter, default=known)
+        vessels.append(VesselShape(kind, kind, trunk.diameter, trunk.velocity, sdf, branches))
     tissues = {
         "liver": section.tissues.liver,
         "tumour": section.tissues.tumour,

@@ -18,6 +18,7 @@ from ablasim.frames import MM
 from ablasim.mesh import TetMesh, cached_mesh
 from ablasim.own_mesh import own_anatomy, read_own_mesh
 from ablasim.physics.binding import build_problem, region_tissues
+from ablasim.physics.binding_vessels import vessel_flows, vessel_warnings
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import Progress, ProgressCallback
 from ablasim.report.record import RunRecord
@@ -194,6 +195,8 @@ def _assess(
         probes=anatomy.probes,
         vessels=anatomy.vessels,
         walls=problem.walls,
+        flows={v.name: vessel_flows(scenario, v) for v in anatomy.vessels},
+        warnings=vessel_warnings(scenario, anatomy),
         engine=engine,
         device=solution.device,
         dtype=dtype,

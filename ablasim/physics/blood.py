@@ -12,8 +12,9 @@ the blood in the station, the one with G (T_w - T_mean) = C (T_out - T_in), is w
 All this is linear, so the blood's temperatures are a matrix times those of the wall: an engine
 applies it in every stage of a step, and the heat account closes to rounding.
 
-Where branches join, their blood mixes by flow; where one divides, all parts start with its
-temperature; flow that no modelled branch brings enters at the inlet temperature.
+Where branches join, their blood mixes by flow; where one divides, its parts start with its
+temperature; what the parts carry beyond that enters at the inlet temperature, and what they leave
+goes elsewhere. So the heat that leaves is the heat that the walls gave.
 """
 
 from __future__ import annotations
@@ -67,6 +68,16 @@ class BloodTree:
             waiting = [b for b in waiting if b not in ready]
         return order
 
+    def inflow(self) -> Floats:
+        """How much of the flow of the second branch goes into the first (b, b) [W/K]."""
+        count = len(self.capacity)
+        share = np.zeros((count, count))
+        for number, feeders in enumerate(self.feeders):
+            share[number, list(feeders)] = self.capacity[number]
+        wanted = np.maximum(share.sum(axis=0), self.capacity)
+        flow: Floats = share * (np.array(self.capacity) / wanted)
+        return flow
+
 
 def blood_response(tree: BloodTree, conductance: Floats) -> tuple[Floats, Floats]:
     """The blood's excess over the inlet temperature, linear in that of the wall.
@@ -81,14 +92,10 @@ def blood_response(tree: BloodTree, conductance: Floats) -> tuple[Floats, Floats
     """
     count = len(tree.branch)
     mean, outlet = np.zeros((count, count)), np.zeros((len(tree.capacity), count))
-    branch = np.array(tree.branch, dtype=int)
+    branch, inflow = np.array(tree.branch, dtype=int), tree.inflow()
     for number in tree.in_flow_order():
         rate = tree.capacity[number]
-        feeding = list(tree.feeders[number])
-        flows = np.array([tree.capacity[f] for f in feeding])
-        blood = np.zeros(count)
-        if feeding:
-            blood = flows @ outlet[feeding] / max(rate, float(flows.sum()))
+        blood = inflow[number] @ outlet / max(rate, inflow[number].sum())
         for station in np.flatnonzero(branch == number):
             exchanged = conductance[station] / rate
             gained = -np.expm1(-exchanged)
