@@ -16,6 +16,7 @@ import numpy as np
 
 from ablasim import catalogue
 from ablasim.anatomy_probes import ProbeShape, Solid, heat_distance, part_limits, place_probe
+from ablasim.centreline import Branch
 from ablasim.errors import UsageError
 from ablasim.frames import CM_PER_S, MM
 from ablasim.shapes import (
@@ -47,11 +48,10 @@ class VesselShape:
     Attributes:
         name: the wall is the surface "vessel.<name>".
         kind: of the catalogue.
-        diameter: inner diameter for the heat transfer [m].
-        velocity: mean velocity of the blood [m/s].
+        diameter: inner, that of the thickest branch [m].
+        velocity: mean velocity of the blood there [m/s].
         sdf: signed distance of the lumen.
-        path: (k, 3) points of the centreline [m], in the direction of ``Scenario``; None where the
-            vessel comes from a label map.
+        branches: its centreline and flow, branch by branch; empty where they are not known.
     """
 
     name: str
@@ -59,7 +59,7 @@ class VesselShape:
     diameter: float
     velocity: float
     sdf: Sdf
-    path: tuple[Vector, ...] | None = None
+    branches: tuple[Branch, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -217,11 +217,11 @@ def build_anatomy(scenario: Scenario) -> Anatomy:
             vessel.kind,
             vessel.diameter_mm * MM,
             vessel.velocity_cm_s * CM_PER_S,
-            Tube(path := _path(vessel.path_mm), 0.5 * vessel.diameter_mm * MM),
-            path,
+            Tube(_path(vessel.path_mm), 0.5 * vessel.outer_diameter_mm * MM),
+            straight_branch(vessel.path_mm, vessel.diameter_mm, vessel.velocity_cm_s),
         )
         for vessel in ideal.vessels
-        if vessel.diameter_mm * MM >= SMALLEST_MESHED_VESSEL
+        if vessel.diameter_mm >= ideal.mesh_vessels_from_mm
     )
     return Anatomy(block_solid(block.shape, centre, size), None, tumour, vessels, probes, tissues)
 
@@ -234,17 +234,10 @@ def _from_labelmap(scenario: Scenario, probes: tuple[ProbeShape, ...]) -> Anatom
     region = region_of_interest(section, probes)
     vessels = []
     for kind, sdf in region.vessels.items():
-        known = catalogue.vessel_kind(kind)
-        flow = section.vessels.get(kind)
-        diameter = (
-            known.diameter if flow is None or flow.diameter_mm is None else flow.diameter_mm * MM
-        )
-        velocity = (
-            known.velocity
-            if flow is None or flow.velocity_cm_s is None
-            else flow.velocity_cm_s * CM_PER_S
-        )
-        vessels.append(VesselShape(kind, kind, diameter, velocity, sdf))
+        # a vessel too small for a skeleton has no branches: the kind's typical flow stands in
+        known, branches = catalogue.vessel_kind(kind), region.branches[kind]
+        trunk = max(branches, key=lambda branch: branch.diameter, default=known)
+        vessels.append(VesselShape(kind, kind, trunk.diameter, trunk.velocity, sdf, branches))
     tissues = {
         "liver": section.tissues.liver,
         "tumour": section.tissues.tumour,
@@ -259,6 +252,13 @@ def _from_labelmap(scenario: Scenario, probes: tuple[ProbeShape, ...]) -> Anatom
         probes,
         tissues,
     )
+
+
+def straight_branch(
+    path_mm: tuple[Vector, ...], diameter_mm: float, velocity_cm_s: float
+) -> tuple[Branch, ...]:
+    """The one branch of a vessel that a scenario gives as a path."""
+    return (Branch(np.asarray(path_mm) * MM, diameter_mm * MM, velocity_cm_s * CM_PER_S),)
 
 
 def _path(points_mm: tuple[Vector, ...]) -> tuple[Vector, ...]:

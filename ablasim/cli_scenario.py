@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ablasim.anatomy import SMALLEST_MESHED_VESSEL
 from ablasim.frames import ML, MM
 from ablasim.scenario.protocol_words import drive_words
 
@@ -68,7 +67,7 @@ def _anatomy_rows(scenario: Scenario) -> Iterator[Row]:
             yield "Tumour", f"{tumour.tissue}, {tumour.shape} of {size} mm {place}"
         for vessel in scenario.anatomy.vessels:
             flow = _flow(vessel.kind, vessel.diameter_mm, vessel.velocity_cm_s)
-            if vessel.diameter_mm * MM < SMALLEST_MESHED_VESSEL:
+            if vessel.diameter_mm < scenario.anatomy.mesh_vessels_from_mm:
                 flow += ", too thin to mesh: counts as perfusion"
             yield f"Vessel {vessel.name}", flow
 

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ablasim import catalogue
 from ablasim.anatomy import heat_distance, thinnest_vessel
+from ablasim.centreline import Branch
 from ablasim.errors import InputFileError, Problem, ResourceError, ScenarioError
-from ablasim.frames import MM, grid_affine
+from ablasim.frames import CM_PER_S, MM, grid_affine
 from ablasim.labelmap_nifti import check_axes, check_nifti
 from ablasim.labelmap_shapes import Volume, closed_liver, open_tubes, smooth_distance, to_sdf
+from ablasim.labelmap_vessels import distance_from_root, vessel_branches
 from ablasim.shapes import FloatArray, Sdf, Torus, Vector
 
 if TYPE_CHECKING:
@@ -67,12 +70,14 @@ class Region:
         liver: None where the cube lies wholly in the liver.
         tumour: signed distance.
         vessels: by kind, parts at least 3 mm thick.
+        branches: of each kind, with their calibre and flow.
     """
 
     centre: FloatArray
     liver: Sdf | None
     tumour: Sdf
     vessels: dict[str, Sdf]
+    branches: dict[str, tuple[Branch, ...]]
 
 
 def region_of_interest(section: LabelMap, probes: tuple[ProbeShape, ...]) -> Region:
@@ -101,6 +106,7 @@ def region_of_interest(section: LabelMap, probes: tuple[ProbeShape, ...]) -> Reg
         smooth_distance(volume, masks["tumour"], float(np.clip(blur, 0.6 * MM, 1.5 * MM))), volume
     )
     vessels: dict[str, Sdf] = {}
+    branches: dict[str, tuple[Branch, ...]] = {}
     for kind in VESSEL_KINDS:
         if kind in masks and masks[kind].any():
             sigma = float(np.clip(0.5 * blur, 0.5 * MM, 0.8 * MM))
@@ -110,11 +116,33 @@ def region_of_interest(section: LabelMap, probes: tuple[ProbeShape, ...]) -> Reg
             )
             if opened is not None:
                 vessels[kind] = to_sdf(opened, volume)
+                root = distance_from_root(kind, image.labels == named[kind], image.affine)
+                branches[kind] = vessel_branches(
+                    kind, opened, volume, root, typical_flow(kind), _overrides(section, kind)
+                )
     _check_clearance(probes, vessels, centre, half)
     liver = closed_liver(volume, np.logical_or.reduce(list(masks.values())))
     inside = _inside_cube(volume, half, centre)
     whole = bool((liver[inside] < 0.0).all())
-    return Region(centre, None if whole else to_sdf(liver, volume), tumour, vessels)
+    return Region(centre, None if whole else to_sdf(liver, volume), tumour, vessels, branches)
+
+
+def typical_flow(kind: str) -> tuple[float, float]:
+    """Diameter [m] and mean velocity [m/s] of a kind of vessel."""
+    known = catalogue.vessel_kind(kind)
+    return known.diameter, known.velocity
+
+
+def _overrides(section: LabelMap, kind: str) -> tuple[float | None, float | None]:
+    """Diameter [m] and velocity [m/s] that the scenario gives for a kind."""
+    flow = section.vessels.get(kind)
+    if flow is None:
+        return None, None
+    diameter, velocity = flow.diameter_mm, flow.velocity_cm_s
+    return (
+        None if diameter is None else diameter * MM,
+        None if velocity is None else velocity * CM_PER_S,
+    )
 
 
 def read_labels(path: str | Path) -> LabelImage:

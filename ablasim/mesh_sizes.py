@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ablasim import catalogue
 from ablasim.anatomy import Anatomy, ProbeShape, thinnest_vessel
 from ablasim.errors import UsageError
 from ablasim.frames import MM
@@ -118,10 +119,11 @@ class SizeField:
         # Farther from the heat a wall is seen through more tissue: it may be coarser.
         remote = 0.8 * s.outer_growth * np.maximum(heat - s.near, 0.0)
         for vessel in self.anatomy.vessels:
-            scale = np.clip(vessel.diameter / (6.0 * MM), 0.6, 1.5)
-            thinnest: float | FloatArray = vessel.diameter
-            if isinstance(vessel.sdf, GridSdf):
+            typical, thinnest = vessel.diameter, np.asarray(vessel.diameter)
+            if isinstance(vessel.sdf, GridSdf):  # its branches are of every calibre
+                typical = catalogue.vessel_kind(vessel.kind).diameter
                 thinnest = thinnest_vessel(heat)
+            scale = np.clip(typical / (6.0 * MM), 0.6, 1.5)
             wall = np.minimum(s.wall * scale + remote, s.tube * thinnest)
             size = np.minimum(size, wall + s.outer_growth * np.abs(vessel.sdf(x)))
         if self.anatomy.tumour is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ablasim.anatomy import Anatomy, VesselShape, block_solid, place_probes
+from ablasim.anatomy import Anatomy, VesselShape, block_solid, place_probes, straight_branch
 from ablasim.errors import UsageError
 from ablasim.frames import CM_PER_S, MM
 from ablasim.mesh import TetMesh, read_mesh
@@ -45,7 +45,14 @@ def own_anatomy(scenario: Scenario) -> Anatomy:
     probes = place_probes(scenario)
     vessels = tuple(
         VesselShape(
-            name, wall.kind, wall.diameter_mm * MM, wall.velocity_cm_s * CM_PER_S, KnownByMesh()
+            name,
+            wall.kind,
+            wall.diameter_mm * MM,
+            wall.velocity_cm_s * CM_PER_S,
+            KnownByMesh(),
+            ()
+            if wall.path_mm is None
+            else straight_branch(wall.path_mm, wall.diameter_mm, wall.velocity_cm_s),
         )
         for name, wall in own.vessels.items()
     )

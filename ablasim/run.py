@@ -19,6 +19,7 @@ from ablasim.mesh import TetMesh, cached_mesh
 from ablasim.own_mesh import own_anatomy, read_own_mesh
 from ablasim.physics import damage
 from ablasim.physics.binding import build_problem, region_tissues
+from ablasim.physics.binding_vessels import vessel_flows, vessel_warnings
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import Progress, ProgressCallback
 from ablasim.report.record import RunRecord
@@ -203,10 +204,11 @@ def _assess(
         probes=anatomy.probes,
         vessels=anatomy.vessels,
         walls=problem.walls,
+        flows={v.name: vessel_flows(scenario, v) for v in anatomy.vessels},
+        warnings=(*cautions(scenario), *vessel_warnings(scenario, anatomy)),
         engine=engine,
         device=solution.device,
         dtype=dtype,
-        warnings=cautions(scenario),
     )
 
 

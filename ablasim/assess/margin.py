@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 
 from ablasim.assess.distance import surface_distance
 from ablasim.assess.zone import TISSUE, LethalZone
+from ablasim.centreline import Branch, locate
 from ablasim.mesh_cut import tet_fraction_above, triangle_fraction_above, triangle_normals
 from ablasim.mesh_tet import TetMesh, boundary_faces, interface_faces
 
@@ -49,6 +50,10 @@ class VesselFacts(Protocol):
     def diameter(self) -> float | None:
         """[m]."""
 
+    @property
+    def branches(self) -> Sequence[Branch]:
+        """Its branches with their own diameters; empty where they are not known."""
+
 
 @dataclass(frozen=True)
 class NearVessel:
@@ -57,7 +62,7 @@ class NearVessel:
     Attributes:
         name: as in the scenario.
         kind: catalogue kind, "" where unknown.
-        diameter: [m], None where unknown.
+        diameter: of the branch that is near [m], None where unknown.
         distance: to the nearest point of its wall in the mesh [m].
     """
 
@@ -275,18 +280,24 @@ def _near_vessels(
             continue
         name = surface.removeprefix("vessel.")
         known = facts.get(name)
-        distance = _closest_approach(points, mesh.points, faces)
+        distance, place = _closest_approach(points, mesh.points, faces)
         kind, diameter = (known.kind, known.diameter) if known else ("", None)
+        if known and known.branches:
+            branch, _, _ = locate(known.branches, place[None])
+            diameter = known.branches[int(branch[0])].diameter
         found.append(NearVessel(name, kind, diameter, distance))
     return tuple(sorted(found, key=lambda vessel: vessel.distance))
 
 
-def _closest_approach(points: Floats, vertices: Floats, triangles: NDArray[np.int32]) -> float:
-    """Smallest distance between a set of points and a surface [m]."""
+def _closest_approach(
+    points: Floats, vertices: Floats, triangles: NDArray[np.int32]
+) -> tuple[float, Floats]:
+    """Smallest distance between a set of points and a surface [m], and the corner near it (3,)."""
     corners = vertices[triangles]
-    to_corner = cKDTree(corners.reshape(-1, 3)).query(points)[0]
+    to_corner, nearest = cKDTree(corners.reshape(-1, 3)).query(points)
+    place = corners.reshape(-1, 3)[nearest[np.argmin(to_corner)]]
     candidates = points[to_corner <= to_corner.min() + _longest_edge(corners)]
-    return float(surface_distance(candidates, vertices, triangles).min())
+    return float(surface_distance(candidates, vertices, triangles).min()), place
 
 
 def _longest_edge(corners: Floats) -> float:

@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablasim import catalogue
-from ablasim.anatomy import Anatomy, ProbeShape, VesselShape
+from ablasim.anatomy import Anatomy, ProbeShape
 from ablasim.catalogue import AntennaShape, TissueData
 from ablasim.mesh import TetMesh
 from ablasim.physics.binding_electrodes import build_electrodes
 from ablasim.physics.binding_generator import build_generator, sensor_weights
+from ablasim.physics.binding_vessels import vessel_walls
 from ablasim.physics.damage import Arrhenius, DeathModels, criterion
 from ablasim.physics.microwave import slot_pattern
 from ablasim.physics.problem import BioheatProblem, Electrodes, Laws, Materials, Wall
 from ablasim.physics.tissue import electrical_conductivity
-from ablasim.physics.vessels import Blood, hausen_coefficient
 from ablasim.scenario import Scenario
 
 Floats = NDArray[np.float64]
@@ -55,7 +55,7 @@ def build_problem(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> Biohea
         ),
         generator=build_generator(scenario.protocol, anatomy.probes[0].data.efficiency),
         walls=(
-            *vessel_walls(mesh, anatomy.vessels, physics.blood_temperature_C),
+            *vessel_walls(scenario, anatomy, mesh),
             *probe_walls(mesh, anatomy.probes),
         ),
         blood_temperature=physics.blood_temperature_C,
@@ -88,25 +88,6 @@ def death_models(scenario: Scenario) -> DeathModels:
 def region_tissues(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> dict[str, TissueData]:
     """What fills each region of the mesh, with the scenario's overrides."""
     return {region: scenario.tissue(anatomy.tissues[region]) for region in mesh.regions}
-
-
-def vessel_walls(
-    mesh: TetMesh, vessels: tuple[VesselShape, ...], blood_temperature: float
-) -> tuple[Wall, ...]:
-    """The walls of vessels that the mesh has, with the coefficient of developing flow."""
-    data = catalogue.blood()
-    blood = Blood(data.density, data.heat_capacity, data.conductivity, data.viscosity)
-    return tuple(
-        Wall(
-            name=f"vessel.{vessel.name}",
-            kind="vessel",
-            faces=mesh.surface_faces(f"vessel.{vessel.name}"),
-            coefficient=hausen_coefficient(vessel.diameter, vessel.velocity, blood),
-            temperature=blood_temperature,
-        )
-        for vessel in vessels
-        if f"vessel.{vessel.name}" in mesh.surfaces
-    )
 
 
 def probe_walls(mesh: TetMesh, probes: tuple[ProbeShape, ...]) -> tuple[Wall, ...]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablasim.mesh import TetMesh
+from ablasim.physics.blood import BloodTree
 from ablasim.physics.damage import DeathModels
 from ablasim.physics.electric import Circuit
 from ablasim.physics.generator import Generator
@@ -69,22 +70,49 @@ class Laws:
 
 
 @dataclass(frozen=True, eq=False)
+class Stream:
+    """The blood along a vessel's wall, which warms on its way.
+
+    Each wall point exchanges heat with the blood of two stations, weighted by its place between
+    them; the two may be the same.
+
+    Attributes:
+        tree: the vessel's branches and their stations.
+        station: the two stations of each wall point, points in the order of `Wall.points` (p, 2).
+        weight: their weights, which sum to one (p, 2).
+        coagulates: branches (b,) that lose their flow for good when their wall stays hot.
+    """
+
+    tree: BloodTree
+    station: NDArray[np.int32]
+    weight: Floats
+    coagulates: tuple[bool, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Wall:
-    """A surface cooled by a flowing liquid: -k dT/dn = h (T - temperature).
+    """A surface cooled by a flowing liquid: -k dT/dn = h (T - T_liquid).
 
     Attributes:
         name: the surface's name in the mesh.
         kind: "vessel" or "probe", the group of the heat account that it belongs to.
         faces: its triangles (f, 3).
-        coefficient: h [W/m2/K].
-        temperature: of the liquid [°C].
+        coefficient: h [W/m2/K], one value or one for each of `points` (p,).
+        temperature: of the liquid where it enters, and everywhere without a stream [°C].
+        stream: how the liquid warms along the wall; None where it stays as it is.
     """
 
     name: str
     kind: Literal["vessel", "probe"]
     faces: NDArray[np.int32]
-    coefficient: float
+    coefficient: float | Floats
     temperature: float
+    stream: Stream | None = None
+
+    @property
+    def points(self) -> NDArray[np.int32]:
+        """Numbers of its mesh points, ascending (p,)."""
+        return np.unique(self.faces)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +178,11 @@ class BioheatProblem:
         """Integrals of P1 hats times a value per cell (m,): one quarter of V each, (n,)."""
         share = np.repeat(cell_values * self.mesh.cell_volumes() / 4.0, 4)
         return np.bincount(self.mesh.cells.ravel(), share, minlength=len(self.mesh.points))
+
+    def wall_conductance(self, wall: Wall) -> Floats:
+        """h A of each of a wall's points (p,) [W/K]."""
+        conductance: Floats = self.wall_share(wall)[wall.points] * wall.coefficient
+        return conductance
 
     def wall_share(self, wall: Wall) -> Floats:
         """Area of a wall that belongs to each mesh point (n,) [m2]."""

@@ -11,6 +11,7 @@ from ablasim.assess.rim import ProbeAxis
 from ablasim.assess.zone import LethalZone
 from ablasim.catalogue import ProbeData, TissueData
 from ablasim.mesh_tet import TetMesh
+from ablasim.physics.binding_vessels import BranchFlow
 from ablasim.physics.problem import Wall
 from ablasim.report.raster import Grid
 from ablasim.scenario import Scenario
@@ -49,6 +50,7 @@ class RunRecord:
         probes: in the scenario's order.
         vessels: facts of the vessels whose walls the mesh has.
         walls: cooled surfaces with their heat transfer coefficients.
+        flows: what is assumed of the blood in each vessel, branch by branch.
         grid: of the volumes; None for 1 mm around the mesh.
         engine: name of the engine.
         device: what it ran on.
@@ -66,6 +68,7 @@ class RunRecord:
     probes: Sequence[Probe] = ()
     vessels: Sequence[VesselFlow] = ()
     walls: Sequence[Wall] = ()
+    flows: Mapping[str, Sequence[BranchFlow]] = field(default_factory=dict)
     grid: Grid | None = None
     engine: str = "jax"
     device: str = "cpu"

@@ -20,6 +20,7 @@ from ablasim.assess.zone import LethalZone
 from ablasim.catalogue import QUANTITIES, TissueData
 from ablasim.frames import CM_PER_S, ML, MM
 from ablasim.mesh_cut import tet_fraction_above
+from ablasim.physics.binding_vessels import BranchFlow
 from ablasim.report.palette import NOTICE
 from ablasim.report.record import RunRecord
 from ablasim.scenario import inputs_sha256
@@ -43,6 +44,7 @@ def build_summary(record: RunRecord) -> Group:
         "margin": None if record.margin is None else _margin(record, record.margin),
         "energy": _energy(record),
         "thermal": _thermal(record),
+        "vessels": {name: _vessel(record, name) for name in record.flows},
         "generator": _generator(record),
         "model": _model(record),
         "mesh": _mesh(record),
@@ -167,7 +169,50 @@ def _thermal(record: RunRecord) -> Group:
         "peak_C": hottest.max() if hottest.size else None,
         "tumour_coldest_peak_C": solution.peak[tumour].min() if tumour.size else None,
         "dried_ml": float(dried) / ML,
+        "blood_outlet_C": {
+            wall.name.removeprefix("vessel."): solution.history[f"{wall.name}_blood_C"].max()
+            for wall in record.walls
+            if f"{wall.name}_blood_C" in solution.history
+        },
     }
+
+
+def _vessel(record: RunRecord, name: str) -> Group:
+    """What was assumed of a vessel's blood, branch by branch, and what became of it."""
+    wall = {wall.name: wall for wall in record.walls}.get(f"vessel.{name}")
+    history = record.solution.history
+    blood = history.get(f"vessel.{name}_blood_C", np.empty(0))
+    stopped = history.get(f"vessel.{name}_stopped", np.zeros(1))
+    return {
+        "meshed": wall is not None,
+        "heat_J": record.solution.energy.get(f"vessel.{name}_J"),
+        "blood_in_C": None if wall is None else wall.temperature,
+        "blood_warms": wall is not None and wall.stream is not None,
+        # hottest end of a branch at any time
+        "blood_out_C": blood.max() if blood.size else None,
+        "branches_stopped": int(stopped[-1]) if stopped.size else 0,
+        "branches": [_branch(flow) for flow in record.flows[name]],
+    }
+
+
+def _branch(assumed: BranchFlow) -> Group:
+    branch, flow = assumed.branch, assumed.flow
+    group: Group = {
+        "diameter_mm": branch.diameter / MM,
+        "velocity_cm_s": branch.velocity / CM_PER_S,
+        "flow_ml_min": branch.flow / ML * 60.0,
+        "reynolds": flow.reynolds,
+        "graetz": flow.graetz,
+        "h_W_m2K": assumed.coefficient,
+    }
+    if branch.length > 0.0:
+        group |= {
+            "length_mm": branch.length / MM,
+            "from_mm": branch.points[0] / MM,
+            "to_mm": branch.points[-1] / MM,
+            "fed_by": branch.feeders,
+        }
+    return group
 
 
 def _generator(record: RunRecord) -> Group:
@@ -261,7 +306,8 @@ def _surfaces(record: RunRecord) -> list[Group]:
             entry |= {"kind": vessel.kind, "diameter_mm": _mm(vessel.diameter)}
             entry["velocity_cm_s"] = None if speed is None else speed / CM_PER_S
         if name in walls:
-            entry |= {"h_W_m2K": walls[name].coefficient, "coolant_C": walls[name].temperature}
+            mean = float(np.mean(walls[name].coefficient))
+            entry |= {"h_W_m2K": mean, "coolant_C": walls[name].temperature}
         entry["area_mm2"] = float(area[record.mesh.face_surface == index].sum()) / MM**2
         found.append(entry)
     return found

@@ -53,13 +53,46 @@ class Ellipsoid(Section):
     tissue: TissueName = "colorectal_metastasis"
 
 
-class Vessel(Section):
+def _points_are_distinct(path: tuple[Point, ...]) -> tuple[Point, ...]:
+    for i in range(1, len(path)):
+        if math.dist(path[i - 1], path[i]) < 1e-3:
+            raise fault(
+                f"got the point {list(path[i])} twice in a row (entries {i - 1} and {i});"
+                " points must differ: remove one"
+            )
+    return path
+
+
+Path = Annotated[tuple[Point, ...], Field(min_length=2), AfterValidator(_points_are_distinct)]
+
+
+class WallExchange(Section):
+    """How a vessel's wall and its blood exchange heat."""
+
+    correlation: Literal["hausen", "graetz", "sieder_tate", "developed", "developed_flux"] = Field(
+        default="hausen",
+        description="law for the wall coefficient: hausen or graetz (developing flow), sieder_tate"
+        " (fast flow), developed (3.66) or developed_flux (4.36)",
+    )
+    heated_length_mm: Length = Field(
+        default=50.0, description="length over which the flow is heated, for the correlation [mm]"
+    )
+    h_W_m2K: float | None = Field(
+        default=None,
+        strict=True,
+        gt=0,
+        le=1e5,
+        description="wall coefficient of one's own in place of the correlation's [W/m2/K]",
+    )
+
+
+class Vessel(WallExchange):
     """A tube along a polyline, in the direction of flow."""
 
     name: Name
     kind: VesselKindName
-    path_mm: tuple[Point, ...] = Field(
-        min_length=2, description="points of the centre line in LPS, in the direction of flow [mm]"
+    path_mm: Path = Field(
+        description="points of the centre line in LPS, in the direction of flow [mm]"
     )
     diameter_mm: Length = Field(
         default_factory=lambda data: catalogue.vessel_kind(data["kind"]).diameter / MM,
@@ -70,16 +103,34 @@ class Vessel(Section):
         description="mean velocity of the blood; by default that of the kind [cm/s]",
     )
 
-    @field_validator("path_mm")
-    @classmethod
-    def _points_are_distinct(cls, path: tuple[Point, ...]) -> tuple[Point, ...]:
-        for i in range(1, len(path)):
-            if math.dist(path[i - 1], path[i]) < 1e-3:
-                raise fault(
-                    f"got the point {list(path[i])} twice in a row (entries {i - 1} and {i});"
-                    " points must differ: remove one"
-                )
-        return path
+    wall_thickness_mm: float = Field(
+        default=0.0,
+        strict=True,
+        ge=0,
+        le=10,
+        description="thickness of a wall around the blood, such as a glass tube's; 0: none [mm]",
+    )
+    wall_conductivity_W_mK: float | None = Field(
+        default=None,
+        strict=True,
+        gt=0,
+        le=500,
+        description="thermal conductivity of that wall [W/m/K]",
+    )
+
+    @property
+    def outer_diameter_mm(self) -> float:
+        """Of the blood and the wall around it [mm]."""
+        return self.diameter_mm + 2.0 * self.wall_thickness_mm
+
+    @model_validator(mode="after")
+    def _wall_is_whole(self) -> Vessel:
+        if (self.wall_thickness_mm > 0.0) != (self.wall_conductivity_W_mK is not None):
+            raise fault(
+                f"got wall_thickness_mm {self.wall_thickness_mm:g} and wall_conductivity_W_mK"
+                f" {self.wall_conductivity_W_mK}; a wall needs both, no wall neither"
+            )
+        return self
 
 
 class Liver(Section):
@@ -130,6 +181,14 @@ class IdealAnatomy(Section):
     vessels: tuple[Vessel, ...] = ()
     liver: Liver = Liver()
     block: Block = SphereBlock()
+    mesh_vessels_from_mm: float = Field(
+        default=3.0,
+        strict=True,
+        ge=1,
+        le=10,
+        description="vessels thinner than this are not meshed: their blood takes the tissue's"
+        " temperature and counts as perfusion [mm]",
+    )
 
     @field_validator("vessels")
     @classmethod
@@ -175,15 +234,17 @@ class RegionTissues(Section):
     outside: TissueName = "outside_liver"
 
 
-class VesselFlow(Section):
+class VesselFlow(WallExchange):
     """What a label map cannot show of a kind of vessel."""
 
     diameter_mm: Length | None = Field(
         default=None,
-        description="inner diameter for the heat transfer; by default that of the kind [mm]",
+        description="inner diameter of every branch; by default measured branch by branch [mm]",
     )
     velocity_cm_s: Velocity | None = Field(
-        default=None, description="mean velocity of the blood; by default that of the kind [cm/s]"
+        default=None,
+        description="mean velocity in the trunk, the thickest branch; by default that of the kind,"
+        " in proportion to the trunk's diameter [cm/s]",
     )
 
 
@@ -201,10 +262,15 @@ class LabelMap(Section):
     )
 
 
-class MeshVessel(Section):
+class MeshVessel(WallExchange):
     """A vessel of a mesh of one's own."""
 
     kind: VesselKindName
+    path_mm: Path | None = Field(
+        default=None,
+        description="points of the centre line in LPS, in the direction of flow; without them its"
+        " blood stays at one temperature [mm]",
+    )
     diameter_mm: Length = Field(
         default_factory=lambda data: catalogue.vessel_kind(data["kind"]).diameter / MM,
         description="inner diameter; by default that of the kind [mm]",

@@ -196,7 +196,7 @@ def shaft_misses_vessels(draft: Draft) -> Iterator[Finding]:
     for index, probe in draft.probes.items():
         axis, radius = shaft_axis(probe, draft.region), probe.data.radius / MM
         for number, vessel in draft.vessels.items():
-            needed = radius + vessel.diameter_mm / 2
+            needed = radius + vessel.outer_diameter_mm / 2
             distance = polyline_distance(axis, np.array(vessel.path_mm))
             if distance < needed:
                 yield Finding(

@@ -89,6 +89,17 @@ class Physics(Section):
         description="width of the fall of electrical conductivity above the band [K]",
     )
     blood_temperature_C: Temperature = Field(default=37.0, description="blood and perfusion [°C]")
+    blood_warming: bool = Field(
+        default=True,
+        strict=True,
+        description="whether blood warms on its way along a vessel; if not, it stays at its"
+        " temperature, which overrates slow flow",
+    )
+    vessel_stasis: Literal["small_vessels", "none"] = Field(
+        default="small_vessels",
+        description="whether a meshed vessel thinner than 3 mm loses its flow for good once its"
+        " wall has been above 65 °C for a minute",
+    )
     initial_temperature_C: Temperature = Field(default=37.0, description="tissue at the start [°C]")
 
     @model_validator(mode="after")

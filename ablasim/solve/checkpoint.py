@@ -78,7 +78,7 @@ class Record:
             parts[f"{wall.name}_J"] = float(heat)
         for name, heat in parts.items():
             self.account[name] = self.account.get(name, 0.0) + heat
-        self.rows.append(row | {k: v for k, v in self._groups(problem).items()})
+        self.rows.append(row | self._groups(problem) | _blood(problem, report))
 
     def _groups(self, problem: BioheatProblem) -> dict[str, float]:
         """The account so far, walls summed by kind [J]."""
@@ -110,6 +110,22 @@ class Record:
         rest = groups["delivered_J"] - sum(v for k, v in groups.items() if k != "delivered_J")
         size = max(abs(value) for value in groups.values())
         return groups | walls | {"balance_error": abs(rest) / size if size > 0 else 0.0}
+
+
+def _blood(problem: BioheatProblem, report: Any) -> dict[str, float]:
+    """For each wall with a stream, how warm its blood gets at the end of a branch [°C], and how
+    many of its branches have lost their flow."""
+    columns: dict[str, float] = {}
+    ends, flowing = (np.asarray(each, dtype=float) for each in (report.blood, report.flowing))
+    start = 0
+    for wall in problem.walls:
+        if wall.stream is not None:
+            mine = slice(start, start + len(wall.stream.tree.capacity))
+            columns[f"{wall.name}_blood_C"] = wall.temperature + float(ends[mine].max())
+            if any(wall.stream.coagulates):
+                columns[f"{wall.name}_stopped"] = float((flowing[mine] == 0.0).sum())
+            start = mine.stop
+    return columns
 
 
 @dataclass

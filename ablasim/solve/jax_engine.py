@@ -100,6 +100,7 @@ class JaxEngine:
                 conductance=self._put(1.0),
                 past_heat=zero,
                 past_step=self._put(0.0),
+                hot_seconds=self._put(np.zeros(self._branches)),
                 damage=None if self.death is None else self._unharmed(),
                 past_temperature=start if models and models.stasis != "none" else None,
             )
@@ -126,6 +127,11 @@ class JaxEngine:
         matrix.setdiag(matrix.diagonal() + far)
         free = np.asarray(self.electric.free, dtype=bool)  # type: ignore[union-attr]
         return build_hierarchy(matrix, free, self.dtype)
+
+    @property
+    def _branches(self) -> int:
+        """Number of branches in all streams."""
+        return sum(len(w.stream.tree.capacity) for w in self.problem.walls if w.stream is not None)
 
     # -- one step ----------------------------------------------------------------------------
 

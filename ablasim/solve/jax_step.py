@@ -15,9 +15,10 @@ from jax import Array
 
 from ablasim.mesh_cut import tet_fraction_above
 from ablasim.physics import damage, microwave
+from ablasim.physics.blood import STASIS_SECONDS, STASIS_WALL_C
 from ablasim.physics.damage import Damage, DeathModels
 from ablasim.physics.generator import voltage_squared
-from ablasim.solve.kernels import Electric, Heat, register
+from ablasim.solve.kernels import Electric, Heat, register, take
 from ablasim.solve.potential import UnitField
 from ablasim.solve.rkc import rkc_step
 
@@ -71,6 +72,8 @@ class State:
         conductance: [S].
         past_heat: driven heat at the start of the step before, or used in it where dried (n,) [W].
         past_step: its length [s]; 0 where there is none to extrapolate from.
+        hot_seconds: how long each branch of a stream has had a wall that coagulates blood (c,) [s];
+            from STASIS_SECONDS on the branch has no flow any more.
         damage: under the death models; None where they are not carried.
         past_temperature: at the start of the step before (n,) [°C]; None where no dose ends
             perfusion.
@@ -84,6 +87,7 @@ class State:
     conductance: Array
     past_heat: Array
     past_step: Array
+    hot_seconds: Array
     damage: Damage | None = None
     past_temperature: Array | None = None
 
@@ -101,6 +105,8 @@ class Report:
         perfusion: heat carried away by perfusion [J].
         boundary: heat that left through the held points [J].
         walls: heat into each wall's liquid (w,) [J].
+        blood: excess of the blood at the end of each branch, mean over the step (c,) [K].
+        flowing: 1 for the branches that have their flow after the step (c,).
         conductance: at the end [S].
         unit_power: heat put into the block at one volt at the end [W].
         hot: temperature exceeded in HOT_VOLUME [°C].
@@ -116,6 +122,8 @@ class Report:
     perfusion: Array
     boundary: Array
     walls: Array
+    blood: Array
+    flowing: Array
     conductance: Array
     unit_power: Array
     hot: Array
@@ -149,6 +157,7 @@ def move_heat(
     death: Death | None = None,
 ) -> Moved:
     """The RKC2 step, its source extrapolated to the middle of the step."""
+    heat = _with_flow(heat, state.hot_seconds)
     step, limits = control[0], control[1:]
     left = _perfusion_left(heat, state, step, death)
     if left is not None:
@@ -188,6 +197,7 @@ def close_step(
     death: Death | None = None,
 ) -> tuple[State, Report]:
     """Error of the step with that of the extrapolated source, and what the host must know."""
+    heat = _with_flow(heat, state.hot_seconds)
     cells, cell_volume, constant = mesh
     step, limits = control[0], control[1:]
     now = voltage_squared(limits, state.conductance, jnp) * state.unit_heat
@@ -206,6 +216,10 @@ def close_step(
     change = jnp.abs(field.conductance / state.conductance - 1.0)
     peak = jnp.maximum(state.peak, moved.temperature)
     perfusion, boundary, wall_time = moved.flows
+    hot_seconds = _hot_seconds(heat, state.hot_seconds, moved.temperature, step)
+    ends = hot_seconds  # no streams: both are empty
+    if heat.blood is not None:
+        ends = heat.blood.ends(heat.wall_excess(wall_time, step)) / step
     report = Report(
         error=jnp.sqrt((heat.volume * shift**2).sum() / jnp.maximum(warm, LEAST_HEATED)),
         change=change,
@@ -214,6 +228,8 @@ def close_step(
         perfusion=perfusion,
         boundary=boundary,
         walls=heat.wall_flows(wall_time, step),
+        blood=ends,
+        flowing=_flowing(heat, hot_seconds),
         conductance=field.conductance,
         unit_power=field.heat.sum(),
         hot=_exceeded_in(moved.temperature, heat.volume, HOT_VOLUME),
@@ -231,6 +247,7 @@ def close_step(
         conductance=field.conductance,
         past_heat=past,
         past_step=step,
+        hot_seconds=hot_seconds,
         damage=suffered,
         past_temperature=None if moved.left is None else heat.temperature(state.enthalpy),
     )
@@ -292,6 +309,32 @@ def _lethal_volume(
         values, level = judge.field({"peak_C": peak, **fields}, jnp), judge.level
     total: Array = (volume * tet_fraction_above(values[cells], level, jnp)).sum()
     return total
+
+
+def _with_flow(heat: Heat, hot_seconds: Array) -> Heat:
+    """The heat problem with the branches that still have their flow."""
+    if heat.blood is None:
+        return heat
+    return replace(heat, blood=replace(heat.blood, flowing=_flowing(heat, hot_seconds)))
+
+
+def _flowing(heat: Heat, hot_seconds: Array) -> Array:
+    """1 for the branches of streams that have their flow, 0 for the others (c,)."""
+    if heat.blood is None:
+        return hot_seconds
+    clotted = jnp.where(hot_seconds >= STASIS_SECONDS, 1.0, 0.0).astype(hot_seconds.dtype)
+    return jnp.where(heat.blood.stopped_with @ clotted > 0.0, 0.0, 1.0).astype(clotted.dtype)
+
+
+def _hot_seconds(heat: Heat, before: Array, temperature: Array, step: Array) -> Array:
+    """For how long each branch has had a ring of wall above STASIS_WALL_C (c,) [s]."""
+    if heat.blood is None:
+        return before
+    excess = heat.wall_excess(take(temperature, heat.wall_point), 1.0)
+    ring = heat.blood.wall(excess) + heat.blood.inlet
+    own = heat.blood.branch[None] == jnp.arange(before.shape[0], dtype=jnp.int32)[:, None]
+    hot = (own & (ring > STASIS_WALL_C)[None]).any(axis=1) & (heat.blood.coagulates > 0.0)
+    return jnp.where(before >= STASIS_SECONDS, before, jnp.where(hot, before + step, 0.0))
 
 
 @jax.jit

@@ -102,6 +102,60 @@ def _over_edges(
     return jnp.concatenate(parts)
 
 
+@register
+@dataclass(frozen=True)
+class Streams:
+    """Blood that warms along the walls, as matrices on the list of wall points (b,).
+
+    Attributes:
+        gather, gather_weight: wall points of each station and their share of its mean (k, s).
+        response: mean excess of each station's blood for that of the stations' walls (s, s).
+        outlet: the same for the ends of the branches (c, s).
+        inlet: temperature of the blood that enters each station's vessel (s,) [°C].
+        station, weight: the two stations of each wall point, weight 0 without a stream (2, b).
+        slot: positions in the list of wall points of each mesh point, b where there is none (m, n).
+        branch: of each station (s,).
+        stopped_with: 1 where the first branch stops when the second does (c, c).
+        coagulates: 1 for branches that lose their flow to heat (c,).
+        flowing: 1 for the branches that have their flow (c,).
+    """
+
+    gather: Array
+    gather_weight: Array
+    response: Array
+    outlet: Array
+    inlet: Array
+    station: Array
+    weight: Array
+    slot: Array
+    branch: Array
+    stopped_with: Array
+    coagulates: Array
+    flowing: Array
+
+    def wall(self, excess: Array) -> Array:
+        """Mean excess of each station's wall (s,), from that of the wall points (b,)."""
+        return (self.gather_weight * take(excess, self.gather)).sum(axis=0)
+
+    def spared(self, excess: Array) -> Array:
+        """What a wall point keeps because its blood is not at the inlet temperature (b,) [K].
+
+        Args:
+            excess: of the wall points over the inlet temperature, or its time integral (b,).
+        """
+        flowing = take(self.flowing, self.branch)
+        blood = self.response @ (flowing * self.wall(excess))
+        # blood at rest takes the temperature of its wall: the wall is adiabatic
+        share = take(flowing, self.station)
+        felt = share * take(blood, self.station) + (1.0 - share) * excess[None]
+        return (self.weight * felt).sum(axis=0)
+
+    def ends(self, excess: Array) -> Array:
+        """Excess of the blood at the end of each branch (c,), zero where it has stopped."""
+        flowing = take(self.flowing, self.branch)
+        return self.flowing * (self.outlet @ (flowing * self.wall(excess)))
+
+
 NEAR = 5.0
 """Rise of temperature [K] that `fastest_rate` allows for within a step."""
 
@@ -121,7 +175,8 @@ class Heat:
         index: neighbours; weight: their k0 weights [W/K]; slope: their dk weights [W/K2] or None
             where dk/k0 is the same everywhere and `ratio` [1/K] says it all.
         wall_point, wall_area, wall_id: points of every wall (b,), their h A [W/K], their wall.
-        wall_temperature: of each wall's liquid (w,) [°C].
+        wall_temperature: of each wall's liquid (w,) [°C], where it enters.
+        blood: how it warms along the walls, or None.
         constants: blood temperature, shut-down temperature, band low, band high (4,) [°C].
     """
 
@@ -142,6 +197,7 @@ class Heat:
     wall_area: Array
     wall_id: Array
     wall_temperature: Array
+    blood: Streams | None
     constants: Array
 
     def temperature(self, enthalpy: Array) -> Array:
@@ -179,16 +235,23 @@ class Heat:
             - perfused
             - (self.wall * temperature - self.wall_heat)
         )
-        flows = (
-            perfused.sum(),
-            ((1.0 - self.free) * heat).sum(),
-            take(temperature, self.wall_point),
-        )
+        at_walls = take(temperature, self.wall_point)
+        if self.blood is not None:
+            spared = self.wall_area * self.blood.spared(self.wall_excess(at_walls, 1.0))
+            spared = jnp.append(spared, jnp.zeros((), spared.dtype))
+            heat = heat + take(spared, self.blood.slot).sum(axis=0)
+        flows = (perfused.sum(), ((1.0 - self.free) * heat).sum(), at_walls)
         return self.free * heat / self.volume, flows
+
+    def wall_excess(self, integral: Array, seconds: Array | float) -> Array:
+        """Time integral of the wall points' excess over the entering liquid (b,) [K s]."""
+        return integral - seconds * take(self.wall_temperature, self.wall_id)
 
     def wall_flows(self, integral: Array, seconds: Array) -> Array:
         """Heat into each wall's liquid (w,) [J] from the time integral of wall temperatures."""
-        heat = self.wall_area * (integral - seconds * self.wall_temperature[self.wall_id])
+        excess = self.wall_excess(integral, seconds)
+        felt = excess if self.blood is None else excess - self.blood.spared(excess)
+        heat = self.wall_area * felt
         return jax.ops.segment_sum(heat, self.wall_id, self.wall_temperature.shape[0])
 
 

@@ -10,6 +10,7 @@ from ablasim.physics import tissue
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve.kernels import Electric, Heat, put
 from ablasim.solve.layout import Graph, Slices, slice_rows
+from ablasim.solve.streams import stream_arrays
 
 Floats = NDArray[np.float64]
 
@@ -58,6 +59,7 @@ def heat_arrays(problem: BioheatProblem, graph: Graph, dtype: str) -> Heat:
         wall_area=put(walls[3], dtype),
         wall_id=put(walls[4]),
         wall_temperature=put([wall.temperature for wall in problem.walls], dtype),
+        blood=stream_arrays(problem, walls[2], walls[3], dtype),
         constants=put(
             [problem.blood_temperature, laws.perfusion_shutdown, *laws.vaporisation_band], dtype
         ),
@@ -72,12 +74,12 @@ def _wall_arrays(
     total, heat = np.zeros(count), np.zeros(count)
     points, areas, ids = [], [], []
     for number, wall in enumerate(problem.walls):
-        share = (wall.coefficient * problem.wall_share(wall))[graph.to_mesh]
-        where = np.flatnonzero(share)
-        total += share
-        heat += share * wall.temperature
+        where = graph.from_mesh[wall.points]
+        share = problem.wall_conductance(wall)
+        total[where] += share
+        heat[where] += share * wall.temperature
         points.append(where)
-        areas.append(share[where])
+        areas.append(share)
         ids.append(np.full(len(where), number))
     return (
         total,

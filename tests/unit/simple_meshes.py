@@ -9,6 +9,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
+from ablasim.centreline import Branch
 from ablasim.mesh_tet import TetMesh, boundary_faces, tet_volumes
 
 Array = NDArray[np.float64]
@@ -32,6 +33,7 @@ class Tube:
     kind: str
     diameter: float | None
     velocity: float | None = None
+    branches: tuple[Branch, ...] = ()
 
 
 Z_AXIS = Axis(np.zeros(3), np.array([0.0, 0.0, 1.0]))

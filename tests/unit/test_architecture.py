@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "ablasim"
 LAWS = ("physics.tissue", "physics.electric", "physics.microwave", "physics.vessels")
 LAWS += ("physics.generator", "physics.generator_pulsed", "physics.generator_ramp")
 LAWS += ("physics.generator_steps", "physics.generator_temperature", "physics.damage")
+LAWS += ("physics.blood", "physics.nusselt")
 
 # From top to bottom, the way the data flows. A module may import from its own layer and from those
 # above. A name also covers what is inside it (`solve.kernels` in `solve`) and its parts (`mesh_cut`
@@ -23,7 +24,7 @@ LAYERS = (
     "safe_yaml",
     "catalogue",  # above the scenario, which checks its names against the catalogue
     "scenario",
-    "shapes",
+    "shapes centreline",
     "anatomy labelmap mesh mesher",
     "own_mesh",
     " ".join(LAWS),
@@ -31,7 +32,7 @@ LAYERS = (
     "physics.binding",
     "solve.solution solve.layout solve.checkpoint",
     "solve.stepping",
-    "solve.kernels solve.multigrid solve.rkc solve.potential solve.setup",
+    "solve.kernels solve.multigrid solve.rkc solve.potential solve.streams solve.setup",
     "solve.jax_step",
     "solve.jax_engine solve.dolfinx_engine",
     "solve",
@@ -46,7 +47,7 @@ LAYERS = (
 )
 ENGINES = ("solve.jax_engine", "solve.dolfinx_engine")
 JAX = ("solve.kernels", "solve.multigrid", "solve.rkc", "solve.potential", "solve.setup")
-JAX += ("solve.jax_step", "solve.jax_engine")
+JAX += ("solve.jax_step", "solve.jax_engine", "solve.streams")
 
 # Who alone may import a library (and what a library drags along).
 LIBRARIES = {
@@ -60,6 +61,7 @@ LIBRARIES = {
     "vtk": ("view", "report"),
     "vtkmodules": ("view", "report"),
     "SimpleITK": ("labelmap",),
+    "skimage": ("labelmap",),
     "meshio": ("mesh",),
     "mmgpy": ("mesh", "mesher"),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfc, erfcx
+from scipy.special import erfc, erfcx, ive, k0, k1, kve
 
 Floats = NDArray[np.float64]
 
@@ -154,4 +154,94 @@ def robin_half_space(
     eta, beta = x / (2.0 * spread), coefficient * spread / k
     # exp(2 eta beta + beta^2) erfc(eta + beta) overflows; erfcx takes the exponentials together
     theta: Floats = liquid * (erfc(eta) - np.exp(-(eta**2)) * erfcx(eta + beta))
+    return theta
+
+
+def vessel_and_line(
+    r: Floats,
+    phi: Floats,
+    radius: float,
+    distance: float,
+    per_length: float,
+    k: float,
+    coefficient: float,
+    perfusion: float = 0.0,
+    terms: int = 40,
+) -> Floats:
+    """F10: steady theta of a line source beside a parallel vessel with a Robin wall [K].
+
+    Args:
+        r: distance from the vessel's axis (n,) [m].
+        phi: angle from the direction of the source (n,).
+        radius: of the vessel [m].
+        distance: of the source from the vessel's axis [m].
+        per_length: heat of the source [W/m].
+        k: thermal conductivity [W/m/K].
+        coefficient: h of the wall, infinite for one at theta = 0 [W/m2/K].
+        perfusion: W [W/m3/K]; 0 for none.
+        terms: of the series.
+    """
+    apart = np.sqrt(r**2 + distance**2 - 2.0 * r * distance * np.cos(phi))
+    n = np.arange(1, terms + 1)[:, None]
+    if perfusion == 0.0:
+        biot = coefficient * radius / k
+        share = -1.0 if np.isinf(biot) else (n - biot) / (n + biot)
+        resistance = 0.0 if np.isinf(biot) else 1.0 / biot
+        # (a/d)^n (a/r)^n, together so that nothing under- or overflows
+        series = (share / n * (radius**2 / (distance * r)) ** n * np.cos(n * phi)).sum(axis=0)
+        theta = -np.log(apart) + np.log(r) + np.log(distance / radius) + resistance + series
+    else:
+        mu = np.sqrt(perfusion / k)
+        m = np.arange(terms + 1)[:, None]
+        inner, x = mu * radius, mu * r
+        # scaled Bessel functions; what is left of the scales is one exponential
+        i, di = ive(m, inner), 0.5 * (ive(np.abs(m - 1), inner) + ive(m + 1, inner))
+        q, dq = kve(m, inner), -0.5 * (kve(np.abs(m - 1), inner) + kve(m + 1, inner))
+        ratio = -i / q
+        if np.isfinite(coefficient):
+            biot = coefficient / (k * mu)
+            ratio = (biot * i - di) / (dq - biot * q)
+        twice = np.where(m == 0, 1.0, 2.0) * kve(m, mu * distance) * kve(m, x) * ratio
+        damp = np.exp(2.0 * inner - mu * distance - x)
+        theta = k0(mu * apart) + (np.nan_to_num(twice) * np.cos(m * phi)).sum(axis=0) * damp
+    scaled: Floats = per_length / (2.0 * np.pi * k) * theta
+    return scaled
+
+
+def heated_around_vessel(
+    r: Floats, radius: float, heat: float, k: float, perfusion: float, coefficient: float
+) -> Floats:
+    """F11: steady theta in uniformly heated perfused tissue around a vessel [K].
+
+    Args:
+        r: distance from the vessel's axis (n,) [m].
+        radius: of the vessel [m].
+        heat: in the tissue [W/m3].
+        k: thermal conductivity [W/m/K].
+        perfusion: W [W/m3/K].
+        coefficient: h of the wall [W/m2/K].
+    """
+    mu = np.sqrt(perfusion / k)
+    drop = coefficient / (k * mu * k1(mu * radius) + coefficient * k0(mu * radius))
+    theta: Floats = heat / perfusion * (1.0 - drop * k0(mu * r))
+    return theta
+
+
+def tissue_cylinder(
+    r: Floats, radius: float, outer: float, heat: float, k: float, coefficient: float
+) -> Floats:
+    """F11 (Krogh): steady theta around a vessel in a heated cylinder that is insulated outside [K].
+
+    Args:
+        r: distance from the vessel's axis (n,) [m].
+        radius: of the vessel [m].
+        outer: radius of the insulated surface [m].
+        heat: in the tissue [W/m3].
+        k: thermal conductivity [W/m/K].
+        coefficient: h of the wall [W/m2/K].
+    """
+    inside = heat * (radius**2 - r**2) / (4.0 * k)
+    flow = heat * outer**2 / (2.0 * k) * np.log(r / radius)
+    wall = heat * (outer**2 - radius**2) / (2.0 * radius * coefficient)
+    theta: Floats = inside + flow + wall
     return theta

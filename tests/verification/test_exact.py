@@ -107,3 +107,46 @@ def test_robin_half_space() -> None:
         (300.0, "57.2546 52.0023 41.8463 32.5228 14.7117"),
     ):
         assert_printed(exact.robin_half_space(x, time, 60.0, 1000.0, K, CAPACITY), table)
+
+
+@pytest.mark.parametrize(
+    ("distance", "coefficient", "bare", "perfused", "heat"),
+    [
+        (7.5, 300.0, "322.554 144.401 752.254 442.080", "107.205 5.0574 308.516 33.390", 186.714),
+        (7.5, 1000.0, "112.917 36.276 576.749 294.615", "47.481 1.2159 284.181 27.163", 247.552),
+        (7.5, 3000.0, "40.493 11.143 521.660 252.818", "18.523 0.3402 272.936 24.683", 272.964),
+        (7.5, np.inf, "0 0 492.596 232.052", "0 0 265.999 23.293", None),
+        (12.5, 300.0, "270.766 168.244 825.329 598.688", "33.846 2.3581 167.709 10.958", 67.204),
+        (12.5, 1000.0, "89.102 45.646 666.692 450.284", "14.677 0.6217 163.390 10.107", 89.101),
+        (12.5, 3000.0, "30.996 14.537 619.623 407.927", "5.647 0.1831 161.442 9.759", 98.248),
+        (12.5, np.inf, "0 0 595.579 386.766", "0 0 160.260 9.560", None),
+    ],
+)
+def test_vessel_and_line(
+    distance: float, coefficient: float, bare: str, perfused: str, heat: float | None
+) -> None:
+    """Wall towards and away from the source, half-way to it, and beside it."""
+    a, d = 2.5 * MM, distance * MM
+    r, phi = np.array([a, a, 0.5 * (a + d), d]), np.array([0.0, np.pi, 0.0, 0.5 * np.pi])
+    for perfusion, table in ((0.0, bare), (PERFUSION, perfused)):
+        theta = exact.vessel_and_line(r, phi, a, d, 1000.0, K, coefficient, perfusion)
+        wanted = np.array(table.split(), dtype=float)
+        assert theta == pytest.approx(wanted, abs=6e-4)
+    if heat is not None:
+        around = np.linspace(0.0, 2.0 * np.pi, 400, endpoint=False)
+        wall = exact.vessel_and_line(
+            np.full(400, a), around, a, d, 1000.0, K, coefficient, PERFUSION
+        )
+        assert coefficient * 2.0 * np.pi * a * wall.mean() == pytest.approx(heat, abs=6e-4)
+
+
+def test_vessel_in_heated_tissue() -> None:
+    r = np.array([1.5, 3.0, 5.0, 10.0, 20.0]) * MM
+    assert_printed(
+        exact.heated_around_vessel(r, 1.5 * MM, 1e6, K, PERFUSION, 1200.0),
+        "11.1642 36.7099 52.8959 68.4898 75.1670",
+    )
+    assert_printed(
+        exact.tissue_cylinder(r[:4], 1.5 * MM, 10 * MM, 1e6, K, 1200.0),
+        "27.1528 90.5564 131.982 162.573",
+    )

@@ -1,0 +1,178 @@
+"""The walls of vessels: coefficient point by point, and the blood that warms along them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ablasim import catalogue
+from ablasim.anatomy import Anatomy, VesselShape
+from ablasim.centreline import Branch, locate
+from ablasim.frames import MM
+from ablasim.mesh import TetMesh
+from ablasim.physics.blood import STASIS_DIAMETER, BloodTree
+from ablasim.physics.problem import Stream, Wall
+from ablasim.physics.vessels import (
+    Blood,
+    TubeFlow,
+    range_warning,
+    through_wall,
+    wall_coefficient,
+)
+from ablasim.scenario import Scenario
+from ablasim.scenario.anatomy import Vessel, WallExchange
+
+Floats = NDArray[np.float64]
+
+STATION = 1.5 * MM
+"""Length of a station [m]: about as long as an edge of the wall; the balance is exact in each."""
+
+MOST_STATIONS = 300
+"""Per vessel: their balance is a full matrix that is applied in every stage of a step."""
+
+
+@dataclass(frozen=True)
+class BranchFlow:
+    """What is assumed of the flow in one branch of a vessel.
+
+    Attributes:
+        branch: centreline, diameter, velocity.
+        flow: the same as numbers of the correlations.
+        coefficient: h at the meshed wall [W/m2/K].
+        warning: a correlation out of its range; None where all is well.
+    """
+
+    branch: Branch
+    flow: TubeFlow
+    coefficient: float
+    warning: str | None
+
+
+def vessel_walls(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> tuple[Wall, ...]:
+    """The walls of the vessels that the mesh has.
+
+    Raises:
+        AblasimError: a flow lies outside the range of every wall correlation.
+    """
+    return tuple(
+        _wall(scenario, vessel, mesh)
+        for vessel in anatomy.vessels
+        if f"vessel.{vessel.name}" in mesh.surfaces
+    )
+
+
+def vessel_flows(scenario: Scenario, vessel: VesselShape) -> tuple[BranchFlow, ...]:
+    """Flow and wall coefficient of a vessel's branches; one where its centreline is not known.
+
+    Raises:
+        AblasimError: a flow lies outside the range of every wall correlation.
+    """
+    data = catalogue.blood()
+    blood = Blood(data.density, data.heat_capacity, data.conductivity, data.viscosity)
+    exchange = exchange_of(scenario, vessel.name)
+    nowhere = np.zeros((2, 3))
+    branches = vessel.branches or (Branch(nowhere, vessel.diameter, vessel.velocity),)
+    flows = []
+    for branch in branches:
+        flow = TubeFlow(branch.diameter, branch.velocity, blood, exchange.heated_length_mm * MM)
+        if exchange.h_W_m2K is not None:
+            inner, warning = exchange.h_W_m2K, None
+        else:
+            inner = wall_coefficient(flow, exchange.correlation)
+            warning = range_warning(flow, exchange.correlation)
+        outer = inner
+        if isinstance(exchange, Vessel) and exchange.wall_conductivity_W_mK is not None:
+            thickness, conductivity = exchange.wall_thickness_mm, exchange.wall_conductivity_W_mK
+            outer = through_wall(inner, branch.diameter, thickness * MM, conductivity)
+        flows.append(BranchFlow(branch, flow, outer, warning))
+    return tuple(flows)
+
+
+def vessel_warnings(scenario: Scenario, anatomy: Anatomy) -> tuple[str, ...]:
+    """Correlations that are used outside their range, one sentence per vessel."""
+    found = []
+    for vessel in anatomy.vessels:
+        flows = vessel_flows(scenario, vessel)
+        outside = [flow.warning for flow in flows if flow.warning is not None]
+        if outside:
+            more = f" (and {len(outside) - 1} more of its branches)" if len(outside) > 1 else ""
+            found.append(f"Vessel {vessel.name}: {outside[0]}{more}.")
+    return tuple(found)
+
+
+def exchange_of(scenario: Scenario, name: str) -> WallExchange:
+    """What the scenario says of a vessel's heat exchange; the defaults where it says nothing."""
+    known: dict[str, WallExchange] = {}
+    if scenario.anatomy is not None:
+        known = {vessel.name: vessel for vessel in scenario.anatomy.vessels}
+    elif scenario.labelmap is not None:
+        known = dict(scenario.labelmap.vessels)
+    elif scenario.mesh is not None:
+        known = dict(scenario.mesh.vessels)
+    return known.get(name, WallExchange())
+
+
+def _wall(scenario: Scenario, vessel: VesselShape, mesh: TetMesh) -> Wall:
+    physics = scenario.physics
+    flows = vessel_flows(scenario, vessel)
+    faces = mesh.surface_faces(f"vessel.{vessel.name}")
+    coefficient: float | Floats = flows[0].coefficient
+    stream = None
+    if vessel.branches:
+        branch, along, _ = locate(vessel.branches, mesh.points[np.unique(faces)])
+        if len(flows) > 1:
+            coefficient = np.array([flow.coefficient for flow in flows])[branch]
+        if physics.blood_warming:
+            small = [flow.flow.diameter < STASIS_DIAMETER for flow in flows]
+            stops = physics.vessel_stasis == "small_vessels"
+            stream = stream_along(flows, branch, along, tuple(stops and thin for thin in small))
+    return Wall(
+        name=f"vessel.{vessel.name}",
+        kind="vessel",
+        faces=faces,
+        coefficient=coefficient,
+        temperature=physics.blood_temperature_C,
+        stream=stream,
+    )
+
+
+def stream_along(
+    flows: tuple[BranchFlow, ...],
+    branch: NDArray[np.int64],
+    along: Floats,
+    coagulates: tuple[bool, ...],
+) -> Stream:
+    """Cut the branches into stations where they have a wall.
+
+    Args:
+        flows: of the branches.
+        branch: of each wall point (p,).
+        along: distance of each wall point from its branch's beginning (p,) [m].
+        coagulates: branches that lose their flow when their wall stays hot.
+    """
+    ranges = []
+    for number in range(len(flows)):
+        mine = along[branch == number]
+        ranges.append((mine.min(), mine.max()) if len(mine) else (0.0, 0.0))
+    total = sum(high - low for low, high in ranges)
+    wanted = max(STATION, total / MOST_STATIONS)
+    of_station: list[int] = []
+    station = np.zeros((len(branch), 2), dtype=np.int32)
+    weight = np.zeros((len(branch), 2))
+    for number, (low, high) in enumerate(ranges):
+        count = max(1, round((high - low) / wanted))
+        mine = np.flatnonzero(branch == number)
+        place = (along[mine] - low) / max((high - low) / count, 1e-12) - 0.5
+        first = np.clip(np.floor(place), 0, max(count - 2, 0)).astype(np.int32)
+        share = np.clip(place - first, 0.0, 1.0)
+        station[mine] = len(of_station) + np.stack([first, np.minimum(first + 1, count - 1)], 1)
+        weight[mine] = np.stack([1.0 - share, share], axis=1)
+        of_station += [number] * count
+    tree = BloodTree(
+        branch=tuple(of_station),
+        capacity=tuple(flow.flow.capacity_rate for flow in flows),
+        feeders=tuple(flow.branch.feeders for flow in flows),
+    )
+    return Stream(tree, station, weight, coagulates)
