@@ -211,7 +211,7 @@ def _minimal(points: Floats, inside: Mask, zone: LethalZone) -> float | None:
         return None
     ends = zone.facing(TISSUE, "outer")
     if inside.all():
-        return _closest_approach(points, zone.vertices, ends)
+        return _closest_approach(points, zone.vertices, ends)[0]
     outside = points[~inside]
     corners = zone.vertices[ends]
     to_corner = cKDTree(corners.reshape(-1, 3)).query(outside)[0]
