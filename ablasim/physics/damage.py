@@ -186,11 +186,11 @@ def criterion(name: str, arrhenius_set: str) -> Criterion:
         return Criterion(name, CEM43, level, "CEM43", f"reached a CEM43 of {text}")
     if name == "arrhenius":
         key, level = f"{OMEGA}_{arrhenius_set}", math.log10(OMEGA_LETHAL)
-        says = f"reached an Arrhenius integral of {OMEGA_LETHAL:g} ({arrhenius_set})"
+        says = f"reached an Arrhenius integral of {OMEGA_LETHAL:g} with {arrhenius_set}"
         return Criterion(name, key, level, "Arrhenius", says)
     if name == "three_state":
         level = float(ln_odds(np.float64(DEAD_LETHAL)))
-        says = f"has more than {DEAD_LETHAL:g} dead cells (three-state)"
+        says = f"is more than {DEAD_LETHAL:.0%} dead in the three-state model".replace("%", " %")
         return Criterion(name, DEAD, level, "three-state", says)
     level = float(name.removeprefix("peak_").removesuffix("C"))
     return Criterion(name, "peak_C", level, f"{level:g} °C", f"reached {level:g} °C")
