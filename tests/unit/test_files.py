@@ -244,6 +244,7 @@ def test_a_criterion_by_dose(judge: str, tmp_path: Path) -> None:
     assert len(set(volumes)) == 3
     margin = summary["margin"]
     assert margin["by_criterion"][judge] == pytest.approx(margin["minimal_mm"], abs=1e-4)
+    assert summary["model"]["arrhenius"]["hepg2"]["activation_energy_J_mol"] == 170170.0
     known = margin["by_criterion"].values()
     assert margin["criterion_spread_mm"] == pytest.approx(max(known) - min(known), abs=1e-4)
     assert zone["short_axis_spread_mm"] > 5.0
