@@ -60,7 +60,7 @@ ALIVE_AT_START = 0.99
 """A at the start of the three-state model."""
 
 LONGEST_PART = 15.0
-"""Longest part of a step [s]: the three-state model's D is then within 2e-3, which is 0.02 K."""
+"""Longest part of a step [s]: the three-state model's D is then within 2e-3."""
 
 LARGEST_CHANGE = 10.0
 """Largest change of temperature in a part [K]: the Arrhenius integral is then within 2.5 %, which
