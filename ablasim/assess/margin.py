@@ -213,10 +213,9 @@ def _minimal(points: Floats, inside: Mask, zone: LethalZone) -> float | None:
     if inside.all():
         return _closest_approach(points, zone.vertices, ends)[0]
     outside = points[~inside]
-    corners = zone.vertices[ends]
-    to_corner = cKDTree(corners.reshape(-1, 3)).query(outside)[0]
+    to_corner = _to_corner(outside, zone.vertices, ends)
     # A corner is at most an edge farther away than the surface itself.
-    candidates = outside[to_corner >= to_corner.max() - _longest_edge(corners)]
+    candidates = outside[to_corner >= to_corner.max() - _longest_edge(zone.vertices[ends])]
     return -float(surface_distance(candidates, zone.vertices, ends).max())
 
 
@@ -293,11 +292,17 @@ def _closest_approach(
     points: Floats, vertices: Floats, triangles: NDArray[np.int32]
 ) -> tuple[float, Floats]:
     """Smallest distance between a set of points and a surface [m], and the corner near it (3,)."""
-    corners = vertices[triangles]
-    to_corner, nearest = cKDTree(corners.reshape(-1, 3)).query(points)
-    place = corners.reshape(-1, 3)[nearest[np.argmin(to_corner)]]
-    candidates = points[to_corner <= to_corner.min() + _longest_edge(corners)]
+    corners = vertices[np.unique(triangles)]
+    to_corner, nearest = cKDTree(corners).query(points)
+    place = corners[nearest[np.argmin(to_corner)]]
+    candidates = points[to_corner <= to_corner.min() + _longest_edge(vertices[triangles])]
     return float(surface_distance(candidates, vertices, triangles).min()), place
+
+
+def _to_corner(points: Floats, vertices: Floats, triangles: NDArray[np.int32]) -> Floats:
+    """Distance of each point (p, 3) to the nearest corner of a surface (p,) [m]."""
+    distance: Floats = cKDTree(vertices[np.unique(triangles)]).query(points)[0]
+    return distance
 
 
 def _longest_edge(corners: Floats) -> float:

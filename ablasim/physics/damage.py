@@ -60,7 +60,7 @@ ALIVE_AT_START = 0.99
 """A at the start of the three-state model."""
 
 LONGEST_PART = 15.0
-"""Longest part of a step [s]: the three-state model's D is then within 2e-3, which is 0.02 K."""
+"""Longest part of a step [s]: the three-state model's D is then within 2e-3."""
 
 LARGEST_CHANGE = 10.0
 """Largest change of temperature in a part [K]: the Arrhenius integral is then within 2.5 %, which
@@ -186,11 +186,11 @@ def criterion(name: str, arrhenius_set: str) -> Criterion:
         return Criterion(name, CEM43, level, "CEM43", f"reached a CEM43 of {text}")
     if name == "arrhenius":
         key, level = f"{OMEGA}_{arrhenius_set}", math.log10(OMEGA_LETHAL)
-        says = f"reached an Arrhenius integral of {OMEGA_LETHAL:g} ({arrhenius_set})"
+        says = f"reached an Arrhenius integral of {OMEGA_LETHAL:g} with {arrhenius_set}"
         return Criterion(name, key, level, "Arrhenius", says)
     if name == "three_state":
         level = float(ln_odds(np.float64(DEAD_LETHAL)))
-        says = f"has more than {DEAD_LETHAL:g} dead cells (three-state)"
+        says = f"is more than {DEAD_LETHAL:.0%} dead in the three-state model".replace("%", " %")
         return Criterion(name, DEAD, level, "three-state", says)
     level = float(name.removeprefix("peak_").removesuffix("C"))
     return Criterion(name, "peak_C", level, f"{level:g} °C", f"reached {level:g} °C")

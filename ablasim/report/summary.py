@@ -17,10 +17,11 @@ import numpy as np
 from ablasim import __version__
 from ablasim.assess.margin import TumourMargin
 from ablasim.assess.zone import LethalZone
-from ablasim.catalogue import QUANTITIES, TissueData
+from ablasim.catalogue import QUANTITIES, TissueData, arrhenius
 from ablasim.frames import CM_PER_S, ML, MM
 from ablasim.mesh_cut import tet_fraction_above
 from ablasim.physics.binding_vessels import BranchFlow
+from ablasim.physics.damage import OMEGA
 from ablasim.report.palette import NOTICE
 from ablasim.report.record import RunRecord
 from ablasim.scenario import inputs_sha256
@@ -244,8 +245,24 @@ def _model(record: RunRecord) -> Group:
         "potential_boundary": scenario.boundary.potential,
         "temperature_boundary": scenario.boundary.temperature,
         "criterion": scenario.assessment.criterion,
+        "arrhenius": {name: _kinetics(name) for name in _arrhenius_sets(record)},
         "zone_is": "tissue at or above the level, the cooled rim it surrounds, the probe inside",
         "margin_is": "signed distance from the tumour's surface to tissue below the level",
+    }
+
+
+def _arrhenius_sets(record: RunRecord) -> list[str]:
+    """Names of the kinetics that the run has integrated."""
+    prefix = f"{OMEGA}_"
+    return [key.removeprefix(prefix) for key in record.solution.damage if key.startswith(prefix)]
+
+
+def _kinetics(name: str) -> Group:
+    data = arrhenius(name)
+    return {
+        "frequency_per_s": data.frequency,
+        "activation_energy_J_mol": data.activation_energy,
+        "source": data.sources["frequency"],
     }
 
 

@@ -251,6 +251,22 @@ def test_check_prints_json(scenario: Path, capsys: pytest.CaptureFixture[str]) -
     assert [problem["path"] for problem in found["problems"]] == ["protocol.power_W"]
 
 
+def test_check_warns_of_misleading_models(
+    scenario: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches a caution that reaches only those who have already run the case."""
+    chosen = ["--set", "assessment.criterion=cem43_240"]
+    assert cli.main(["check", str(scenario), *chosen]) == 0
+    printed = capsys.readouterr().out
+    assert "Note: assessment.criterion cem43_240" in printed
+    assert "cem43_240, target margin 5 mm" in printed
+    assert cli.main(["check", str(scenario), "--json", *chosen]) == 0
+    (text,) = json.loads(capsys.readouterr().out)["warnings"]
+    assert "50 °C" in text
+    assert cli.main(["check", str(scenario), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == []
+
+
 def test_a_missing_scenario_is_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", str(tmp_path / "absent.yaml")]) == 3
     assert "absent.yaml" in capsys.readouterr().err
@@ -361,6 +377,22 @@ def test_the_table_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_the_table_of_a_run_without_a_tumour() -> None:
     rows = dict(result_rows({"zone": SUMMARY["zone"], "margin": None}))
     assert list(rows) == ["Lethal zone (reached 60 °C)"]
+
+
+def test_the_criteria_stand_side_by_side() -> None:
+    """Catches a table without the zones that a model leaves empty."""
+    zone = {"criterion": "arrhenius", "short_axis_spread_mm": 3.0}
+    zone["arrhenius"] = {
+        "title": "Arrhenius", "says": "reached an integral of 1", "volume_ml": 9.0,
+        "long_axis_mm": 30.0, "short_axis_mm": 20.0,
+    }  # fmt: skip
+    zone["three_state"] = {"title": "three-state", "says": "is dead", "volume_ml": 0.0}
+    margin = {"by_criterion": {"arrhenius": 1.25, "three_state": None}, "criterion_spread_mm": 0.0}
+    rows = dict(result_rows({"zone": zone, "margin": margin}))
+    assert rows["Lethal zone (reached an integral of 1)"].startswith("9.0 ml, 30.0 x 20.0 mm")
+    assert rows["  Arrhenius"] == "9.0 ml, 20.0 mm, 1.2 mm"
+    assert rows["  three-state"] == "0.0 ml, 0.0 mm, none"
+    assert rows["  spread of the margin"] == "0.0 mm"
 
 
 def test_a_margin_stands_beside_its_target() -> None:

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from simple_meshes import MM, Tube, ball, box_mesh, moved, renumbered
 
 from ablasim.assess.distance import _pair_distance, surface_distance
-from ablasim.assess.margin import TumourMargin, tumour_margin
+from ablasim.assess.margin import TumourMargin, minimal_margins, tumour_margin
 from ablasim.assess.zone import lethal_zone
 from ablasim.mesh_tet import TetMesh
 
@@ -210,6 +210,30 @@ def test_no_zone_at_all() -> None:
     assert margin.covered_fraction == 0.0
     assert set(margin.point_class) == {0}
     assert "No tissue reached 60 °C" in margin.warnings[0]
+
+
+def test_minimal_margins_are_those_of_the_whole_margin() -> None:
+    """Catches candidates left out: the shortcut must give what the distance of all points gives,
+    with the tumour covered, partly covered, outside, and with a part of it set apart."""
+    inside = {"tumour": ball((3 * MM, 0, 0), 8 * MM)}
+    for regions in (inside, inside | {"outside": lambda x: x[:, 0] > 9 * MM}):
+        mesh = box_mesh(24, SIZE, regions=regions)
+        zones = {
+            str(radius): lethal_zone(mesh, sphere_field(mesh, radius * MM), LEVEL)
+            for radius in (14.0, 12.0, 9.0, 4.0)
+        }
+        zones["none"] = lethal_zone(mesh, np.full(len(mesh.points), 40.0), LEVEL)
+        chosen = tumour_margin(mesh, zones["9.0"])
+        assert chosen is not None
+        found = minimal_margins(chosen, zones)
+        for name, zone in zones.items():
+            whole = tumour_margin(mesh, zone)
+            assert whole is not None
+            if whole.minimal is None:
+                assert found[name] is None
+            else:
+                assert found[name] == pytest.approx(whole.minimal, abs=1e-12)
+        assert found["14.0"] > 0.0 > found["4.0"]
 
 
 def test_no_tumour() -> None:

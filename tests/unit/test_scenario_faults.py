@@ -84,6 +84,16 @@ SINGLE_FAULTS = [
      r"got 5; four_tine_electrode has no cooling: remove"),
     ("cooled_needle_17g_30mm", "slot_antenna_2450\n    coolant_C: 5", "probes[0].coolant_C", 10,
      r"only when coolant_h_W_m2K is greater than 0"),
+    ("protocol:", "assessment: {arrhenius_set: hepg}\nprotocol:", "assessment.arrhenius_set", 12,
+     r"got 'hepg'; must be one of hepg2, .*skin_henriques; did you mean 'hepg2'"),
+    ("protocol:", "assessment: {criterion: cem43}\nprotocol:", "assessment.criterion", 12,
+     r"must be 'peak_60C', .*'arrhenius' or 'three_state'; did you mean 'cem43_240'"),
+    ("protocol:", "physics: {perfusion_shutdown: arrhenius, perfusion_arrhenius_set: liver}\n"
+     "protocol:", "physics.perfusion_arrhenius_set", 12, r"must be one of .*liver_comsol"),
+    ("protocol:", "physics: {perfusion_shutdown: omega}\nprotocol:", "physics.perfusion_shutdown",
+     12, r"must be 'peak_60C', 'none', 'arrhenius' or 'three_state'"),
+    ("protocol:", "physics: {perfusion_arrhenius_set: hepg2}\nprotocol:", "physics", 12,
+     r"which uses none; remove the key or set perfusion_shutdown to 'arrhenius'"),
 ]  # fmt: skip
 
 

@@ -110,6 +110,9 @@ def test_an_evenly_heated_block(stasis: Stasis) -> None:
     assert found.pop("temperature") < allowed
     assert max(found.values()) < 0.31 * allowed
     assert abs(solution.energy["balance_error"]) < 1e-10
+    account = solution.history
+    rest = account["delivered_J"] - account["stored_J"] - account["perfusion_J"]
+    assert np.abs(rest / account["delivered_J"]).max() < 1e-10  # on every step
     if stasis != "none":  # the rule decides something
         assert truth["temperature"] > exact("none", heat)["temperature"] + 3.0
 
