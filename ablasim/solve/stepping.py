@@ -240,9 +240,7 @@ def _switch(engine: Engine, state: Any, drive: Drive, clock: _Clock, record: Rec
     return state
 
 
-def _is_watched(
-    engine: Engine, state: Any, drive: Drive, now: float, record: Record
-) -> bool:
+def _is_watched(engine: Engine, state: Any, drive: Drive, now: float, record: Record) -> bool:
     """Whether tissue dries under a generator that can roll off."""
     if drive.off or not record.rows:
         return False

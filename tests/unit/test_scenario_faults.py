@@ -198,7 +198,9 @@ def test_probes_that_run_into_each_other() -> None:
 
 def test_microwave_probe_needs_power() -> None:
     protocol = {"mode": "voltage", "voltage_V": 20, "duration_s": 60}
-    with pytest.raises(ScenarioError, match="must be one of 'power', 'ramp', 'steps' for the microwave"):
+    with pytest.raises(
+        ScenarioError, match="must be one of 'power', 'ramp', 'steps' for the microwave"
+    ):
         load_scenario(SCENARIOS / "mw_beside_hepatic_vein.yaml", {"protocol": protocol})
 
 
