@@ -104,6 +104,7 @@ def connect(matrix: Any, join: Any, current: Any, xp: Any = np) -> tuple[Any, An
         Voltages (K,) and conductance [S].
     """
     unused = xp.where(join.sum(axis=0) > 0.0, 0.0, 1.0)
-    nodes = xp.linalg.solve(join.T @ matrix @ join + xp.diag(unused), current)
+    # without pad and outer conductance only differences of voltage are determined: hence the pinv
+    nodes = xp.linalg.pinv(join.T @ matrix @ join + xp.diag(unused)) @ current
     effective = current @ nodes
     return join @ nodes / effective, 1.0 / effective

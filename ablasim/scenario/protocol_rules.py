@@ -50,17 +50,17 @@ def protocol_faults(
     microwave = next((p for p in probes.values() if p.data.modality == "mw"), None)
     if microwave is not None:
         yield from _microwave_is_driven_by_power(mode, protocol, microwave)
+        return
+    yield from _poles_are_of_one_kind(probes)
     if protocol is None:
         return
     if isinstance(protocol, TemperatureProtocol):
         yield from _sensors_are_there(protocol, probes)
         yield from _sensors_lie_in_tissue(protocol, probes, region, vessels)
-    if protocol.wiring is not None and microwave is None:
+    if protocol.wiring is not None:
         for number, turn in enumerate(protocol.wiring.turns):
             yield from _turn_fits_probes(number, turn, probes)
         yield from _turns_agree(protocol.wiring.turns)
-    if microwave is None:
-        yield from _poles_are_of_one_kind(probes)
     if isinstance(protocol, PulsedProtocol):
         yield from _baseline_is_one(protocol)
 

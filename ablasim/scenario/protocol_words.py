@@ -58,7 +58,8 @@ def _ramp(p: Data) -> str:
 
 
 def _steps(p: Data) -> str:
-    return f"{len(p['steps'])} timed steps"
+    count = len(p["steps"])
+    return f"{count} timed step{'s' if count > 1 else ''}"
 
 
 MODES: Mapping[str, Callable[[Data], str]] = {
