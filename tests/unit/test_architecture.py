@@ -59,7 +59,6 @@ LIBRARIES = {
     "vtk": ("view", "report"),
     "vtkmodules": ("view", "report"),
     "SimpleITK": ("labelmap",),
-    "skimage": ("labelmap",),
     "meshio": ("mesh",),
     "mmgpy": ("mesh", "mesher"),
 }
