@@ -1,13 +1,15 @@
 """Vessels of a label map as trees: centrelines, calibre and direction of flow of every branch.
 
-The lumen is thinned to a skeleton (Lee 1994, scikit-image), whose voxels become a graph. Its root
-is a thick end of the whole vessel, also outside the simulated region, or its thickest place if no
-end is thick: the trunk, or where the branches meet if no trunk is labelled. In the region the root
-is the place nearest to it along the vessel. Portal veins and arteries run from the root, hepatic
-veins and the vena cava to it. The calibre is twice the distance of the centreline from the wall.
-The velocity is the kind's typical one in proportion to the diameter, so that the flow goes with its
-cube (Murray 1926, 10.1073/pnas.12.3.207) and a branch does not inherit the errors of others; it
-stops growing at FASTEST.
+Centrelines are shortest ways through the lumen that are cheap where it is deep (after TEASAR, Sato
+et al. 2000, 10.1109/PCCGA.2000.883951), from its root to the farthest place that no way is near
+yet, again and again. (Thinning, as in scikit-image 0.26, may leave nothing of a symmetric tube.)
+The root is a thick end of the whole vessel, also outside the simulated region, or its thickest
+place if no end is thick: the trunk, or where the branches meet if no trunk is labelled. In the
+region it is the place nearest to that along the vessel. Portal veins and arteries run from the
+root, hepatic veins and the vena cava to it. The calibre is that of a round tube of the branch's
+volume. The velocity is the kind's typical one in proportion to the diameter, so that the flow goes
+with its cube (Murray 1926, 10.1073/pnas.12.3.207) and a branch does not inherit the errors of
+others; it stops growing at FASTEST.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
+from scipy.spatial import cKDTree
 
 from ablasim.centreline import Branch
 from ablasim.frames import MM
@@ -29,11 +32,18 @@ from ablasim.shapes import FloatArray
 TO_THE_ROOT = ("hepatic_vein", "vena_cava")
 """Kinds whose blood flows from thin branches to thick ones."""
 
-THICK_END = 0.7
+THICK_END = 0.5
 """An end at least this much as thick as the thickest place may be the root."""
 
+CENTRED = 3.0
+"""A way costs its length over this power of the depth: high enough to follow the axis."""
+
+REACH = 2.5
+"""A way covers the lumen up to this many times its depth, and SPUR; what reaches beyond is a branch
+of its own. Veins in thick slices are flat, two to three times as wide as high."""
+
 SPUR = 3.0 * MM
-"""A branch that comes out of its parent's wall by less than this is roughness of the wall."""
+"""What comes out of a wall by less than this is roughness of the wall."""
 
 SAMPLE = 2.0 * MM
 """Distance of the centreline's points."""
@@ -50,78 +60,61 @@ FURTHEST = 1e3  # [m]; stands for "not connected"
 Ints = NDArray[np.int64]
 
 
-@dataclass(eq=False)
-class _Skeleton:
-    """Skeleton voxels as a rooted forest.
+@dataclass(frozen=True, eq=False)
+class _Lumen:
+    """The voxels of a vessel on an isotropic grid.
 
     Attributes:
-        place: of the voxels (n, 3) [m].
-        radius: distance from the wall (n,) [m].
-        links: their graph, weighted by distance [m].
-        parent: towards the root, -1 at a root (n,).
-        kept: false for pruned voxels (n,).
+        index: of the voxels (n, 3).
+        place: the same (n, 3) [m].
+        depth: distance from the wall (n,) [m].
+        links: graph of touching voxels, weighted by distance [m].
+        part: number of the connected part each voxel belongs to (n,).
     """
 
+    index: Ints
     place: FloatArray
-    radius: FloatArray
+    depth: FloatArray
     links: csr_array
+    part: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class _Tree:
+    """Centrelines as voxels of a lumen.
+
+    Attributes:
+        parent: next voxel towards the root, -1 at a root and off the tree (n,).
+        on: voxels of the tree (n,).
+        children: of each voxel of the tree.
+    """
+
     parent: Ints
-    kept: Mask
+    on: Mask
+    children: list[list[int]]
 
-    def grow(self, roots: Ints) -> None:
-        """Shortest ways to the nearest of the roots."""
-        inside = self.links.multiply(self.kept[:, None] & self.kept[None, :])
-        distance, parent, _ = dijkstra(
-            csr_array(inside), indices=roots, min_only=True, return_predecessors=True
-        )
-        self.parent = np.where(np.isfinite(distance) & (parent >= 0), parent, -1).astype(np.int64)
-
-    def children(self) -> list[list[int]]:
-        """Of each voxel."""
-        found: list[list[int]] = [[] for _ in self.parent]
-        for voxel in np.flatnonzero(self.kept & (self.parent >= 0)):
-            found[self.parent[voxel]].append(int(voxel))
-        return found
-
-    def chain(self, leaf: int, children: list[list[int]]) -> list[int]:
+    def chain(self, leaf: int) -> list[int]:
         """From a leaf to the voxel where it leaves another branch, or to the root."""
         way = [leaf]
         while self.parent[way[-1]] >= 0:
             way.append(int(self.parent[way[-1]]))
-            if len(children[way[-1]]) > 1:
+            if len(self.children[way[-1]]) > 1:
                 break
         return way
 
-    def way_to_root(self, voxel: int) -> list[int]:
-        """From a voxel to its root."""
-        way = [voxel]
-        while self.parent[way[-1]] >= 0:
-            way.append(int(self.parent[way[-1]]))
-        return way
-
-    def length(self, way: list[int]) -> float:
-        """Of a way along voxels [m]."""
-        return float(np.linalg.norm(np.diff(self.place[way], axis=0), axis=1).sum())
-
-    def prune(self) -> None:
-        """Take away spurs, the shortest first."""
-        while True:
-            children = self.children()
-            leaves = [v for v in np.flatnonzero(self.kept) if not children[v]]
-            spurs = []
-            for leaf in leaves:
-                way = self.chain(int(leaf), children)
-                free = self.length(way) - self.radius[way[-1]] + self.radius[leaf]
-                if len(children[way[-1]]) > 1 and free < SPUR:
-                    spurs.append((free, way))
-            if not spurs:
-                return
-            # neighbours of a spur may become one long branch: only one at a time per junction
-            done: set[int] = set()
-            for _, way in sorted(spurs, key=lambda spur: spur[0]):
-                if way[-1] not in done:
-                    done.add(way[-1])
-                    self.kept[way[:-1]] = False
+    def ways(self) -> list[list[int]]:
+        """Voxels of each branch from the root outward; the first is the last of its parent's."""
+        roots = np.flatnonzero(self.on & (self.parent < 0))
+        waiting = [(int(v), child) for v in roots for child in self.children[v]]
+        found = []
+        while waiting:
+            start, following = waiting.pop(0)
+            way = [start, following]
+            while len(self.children[way[-1]]) == 1:
+                way.append(self.children[way[-1]][0])
+            found.append(way)
+            waiting += [(way[-1], child) for child in self.children[way[-1]]]
+        return found
 
 
 def vessel_branches(
@@ -142,17 +135,18 @@ def vessel_branches(
         typical: a diameter [m] and the mean velocity that belongs to it [m/s].
         override: diameter of all branches [m] and velocity in the thickest one [m/s] where given.
     """
-    skeleton = _skeleton(distance, volume.origin, volume.spacing)
-    if skeleton is None:
+    lumen = _lumen(distance, volume.origin, volume.spacing)
+    if not len(lumen.index):
         return ()
-    skeleton.grow(_nearest_to_root(skeleton, from_root))
-    skeleton.prune()
-    ways = _ways(skeleton)
+    tree = _centrelines(lumen, _nearest_to_root(lumen, from_root))
+    ways = tree.ways()
     if not ways:
         return ()
-    upstream = _parents(ways)
+    ending = {way[-1]: number for number, way in enumerate(ways)}
+    upstream = [ending.get(way[0], -1) for way in ways]
+    filled = _volumes(lumen, tree, distance, volume)
     calibre = [
-        override[0] or _diameter(skeleton, way, None if p < 0 else ways[p])
+        override[0] or _diameter(lumen, filled, way, None if p < 0 else ways[p])
         for way, p in zip(ways, upstream, strict=True)
     ]
     if override[1] is not None:
@@ -160,7 +154,7 @@ def vessel_branches(
     inward = kind in TO_THE_ROOT
     branches = []
     for number, way in enumerate(ways):
-        points = _smooth(skeleton.place[way])
+        points = _sampled(_smooth(lumen.place[way]))
         if inward:
             feeders = tuple(b for b, p in enumerate(upstream) if p == number)
         else:
@@ -199,9 +193,10 @@ def distance_from_root(
         place: FloatArray = at @ affine[:3, :3].T + affine[:3, 3]
         return place
 
-    index, links = _voxel_graph(cubes, np.full(3, spacing))
     depth = ndimage.distance_transform_edt(cubes, sampling=spacing)
-    along = dijkstra(links, indices=_root_of(kind, depth, spacing, index, to_lps))
+    lumen = _lumen(0.5 * spacing * ~cubes - depth, np.zeros(3), spacing)
+    root = _root_of(kind, lumen, lambda number: to_lps(lumen.index[[number]].astype(np.float64))[0])
+    along = dijkstra(lumen.links, indices=root)
     field = np.full(cubes.shape, FURTHEST)
     field[cubes] = np.where(np.isfinite(along), along, FURTHEST)
     # places just outside take the value of the nearest cube
@@ -218,61 +213,55 @@ def distance_from_root(
     return measure
 
 
-def _root_of(
-    kind: str,
-    depth: FloatArray,
-    spacing: float,
-    index: Ints,
-    to_lps: Callable[[FloatArray], FloatArray],
-) -> int:
-    """Number of the cube where a vessel's tree is rooted: a thick end, or its thickest place.
+def _root_of(kind: str, lumen: _Lumen, to_lps: Callable[[int], FloatArray]) -> int:
+    """Number of the voxel where a vessel's tree is rooted: a thick end, or its thickest place.
 
     Of the thick ends it is the highest where the blood flows to the heart, and the one nearest to
     the thickest place where it comes from below.
     """
-    skeleton = _skeleton(-depth, np.full(3, 0.0), spacing)
-    if skeleton is None:
-        return 0
-    thickest = int(np.argmax(skeleton.radius))
-    skeleton.grow(np.array([thickest]))
-    skeleton.prune()
-    children = skeleton.children()
-    reached = skeleton.kept & (skeleton.parent >= 0)
+    thickest = int(np.argmax(lumen.depth))
+    tree = _centrelines(lumen, np.array([thickest]))
     root, best = thickest, np.inf
-    for end in (int(v) for v in np.flatnonzero(reached) if not children[v]):
-        chain = skeleton.chain(end, children)
-        if np.median(skeleton.radius[chain]) < THICK_END * skeleton.radius[thickest]:
+    ends = [int(v) for v in np.flatnonzero(tree.on) if not tree.children[v]]
+    if len(tree.children[thickest]) == 1 or kind in TO_THE_ROOT:
+        ends.append(thickest)  # the end of a wide trunk may lie within the reach of its middle
+    for end in ends:
+        depth = lumen.depth[[end] if end == thickest else tree.chain(end)]
+        if np.median(depth) < THICK_END * lumen.depth[thickest]:
             continue
-        score = skeleton.length(skeleton.way_to_root(end))
         if kind in TO_THE_ROOT:
-            score = -float(to_lps(skeleton.place[[end]] / spacing)[0, 2])
+            score = -float(to_lps(end)[2])
+        else:
+            score = float(np.linalg.norm(lumen.place[end] - lumen.place[thickest]))
         if score < best:
             root, best = end, score
-    cube = np.linalg.norm(spacing * index - skeleton.place[root], axis=1)
-    return int(np.argmin(cube))
+    return root
 
 
-def _nearest_to_root(skeleton: _Skeleton, from_root: Callable[[FloatArray], FloatArray]) -> Ints:
-    """The root of each connected part: the voxel nearest to the whole vessel's root, or the
-    thickest end of a part that is not connected with it."""
-    count, part = connected_components(skeleton.links, directed=False)
-    away = from_root(skeleton.place)
+def _nearest_to_root(lumen: _Lumen, from_root: Callable[[FloatArray], FloatArray]) -> Ints:
+    """The root of each connected part: the voxel nearest to the whole vessel's root, or the thicker
+    end of a part that is not connected with it."""
+    away = from_root(lumen.place)
     roots = []
-    for number in range(count):
-        mine = np.flatnonzero(part == number)
+    for number in range(int(lumen.part.max()) + 1):
+        mine = np.flatnonzero(lumen.part == number)
         if away[mine].min() < FURTHEST:
             roots.append(int(mine[np.argmin(away[mine])]))
-        else:
-            neighbours = np.diff(skeleton.links.indptr)[mine]
-            ends = mine[neighbours <= 1] if (neighbours <= 1).any() else mine
-            roots.append(int(ends[np.argmax(skeleton.radius[ends])]))
+            continue
+        one = int(mine[np.argmax(dijkstra(lumen.links, indices=int(mine[0]))[mine])])
+        from_one = dijkstra(lumen.links, indices=one)[mine]
+        other = int(mine[np.argmax(from_one)])
+        near_one = lumen.depth[mine[from_one < 0.3 * from_one.max()]].max()
+        near_other = lumen.depth[mine[from_one > 0.7 * from_one.max()]].max()
+        roots.append(one if near_one >= near_other else other)
     return np.array(roots)
 
 
-def _voxel_graph(mask: Mask, voxel: FloatArray) -> tuple[Ints, csr_array]:
-    """Voxels (n, 3) of a mask, and the graph of those that touch, weighted by distance [m]."""
-    index = np.argwhere(mask)
-    number = np.full(np.array(mask.shape) + 2, -1, dtype=np.int64)
+def _lumen(distance: FloatArray, origin: FloatArray, spacing: float) -> _Lumen:
+    """The voxels where a signed distance on a grid is negative."""
+    inside = distance < 0.0
+    index = np.argwhere(inside)
+    number = np.full(np.array(inside.shape) + 2, -1, dtype=np.int64)
     number[tuple((index + 1).T)] = np.arange(len(index))
     rows, columns, lengths = [], [], []
     for step in np.ndindex(3, 3, 3):
@@ -283,77 +272,92 @@ def _voxel_graph(mask: Mask, voxel: FloatArray) -> tuple[Ints, csr_array]:
         here = np.flatnonzero(other >= 0)
         rows.append(here)
         columns.append(other[here])
-        lengths.append(np.full(len(here), float(np.linalg.norm(offset * voxel))))
+        lengths.append(np.full(len(here), spacing * float(np.linalg.norm(offset))))
     row, column, length = (np.concatenate(each) for each in (rows, columns, lengths))
     half = coo_array((length, (row, column)), shape=(len(index),) * 2).tocsr()
-    return index, csr_array(half + half.T)
+    links = csr_array(half + half.T)
+    _, part = connected_components(links, directed=False)
+    # a voxel on the wall is not infinitely dear
+    depth = np.maximum(-distance[inside], 0.25 * spacing).astype(np.float64)
+    return _Lumen(index, origin + spacing * index, depth, links, part.astype(np.int64))
 
 
-def _skeleton(distance: FloatArray, origin: FloatArray, spacing: float) -> _Skeleton | None:
-    """The skeleton of where a distance on a grid is negative; None where there is none."""
-    from skimage.morphology import skeletonize  # slow to import
-
-    thin = np.asarray(skeletonize(distance < 0.0), dtype=np.bool_)
-    if thin.sum() < 2:
-        return None
-    index, links = _voxel_graph(thin, np.full(3, spacing))
-    return _Skeleton(
-        origin + spacing * index,
-        _depth(distance, index, spacing),
-        links,
-        np.full(len(index), -1, dtype=np.int64),
-        np.ones(len(index), dtype=np.bool_),
+def _centrelines(lumen: _Lumen, roots: Ints) -> _Tree:
+    """Ways along the axes of a lumen from given roots to all its ends."""
+    links = lumen.links.tocoo()
+    shallow = np.minimum(lumen.depth[links.row], lumen.depth[links.col])
+    price = csr_array(
+        (links.data * (MM / shallow) ** CENTRED, (links.row, links.col)), shape=links.shape
     )
+    _, parent, _ = dijkstra(price, indices=roots, min_only=True, return_predecessors=True)
+    far = dijkstra(lumen.links, indices=roots, min_only=True)
+    far = np.where(np.isfinite(far), far, -1.0)
+    count = len(lumen.index)
+    on, covered = np.zeros(count, dtype=np.bool_), ~np.isfinite(far)
+    places = cKDTree(lumen.place)
+
+    def cover(way: list[int]) -> None:
+        reach = REACH * lumen.depth[way] + SPUR
+        for near in places.query_ball_point(lumen.place[way], reach):
+            covered[near] = True
+
+    on[roots] = True
+    cover([int(v) for v in roots])
+    covered |= far < 0.0
+    while not covered.all():
+        way = [int(np.argmax(np.where(covered, -1.0, far)))]
+        while not on[way[-1]]:
+            way.append(int(parent[way[-1]]))
+        cover(way)
+        # the farthest voxel lies in a corner of the end: the way begins where it is deep
+        middle = 0.7 * float(np.median(lumen.depth[way[:-1]]))
+        first = next(k for k, voxel in enumerate(way) if lumen.depth[voxel] >= middle)
+        on[way[first:]] = True
+    children: list[list[int]] = [[] for _ in range(count)]
+    kept = np.where(on, parent, -1)
+    kept[kept < 0] = -1
+    for voxel in np.flatnonzero(on & (kept >= 0)):
+        children[kept[voxel]].append(int(voxel))
+    return _Tree(kept.astype(np.int64), on, children)
 
 
-def _depth(distance: FloatArray, index: Ints, spacing: float) -> FloatArray:
-    """Radius of the largest ball about each voxel's neighbourhood (n,) [m]: a skeleton voxel lies
-    up to half a diagonal of the grid off the axis."""
-    deepest = ndimage.minimum_filter(distance, size=3, mode="nearest")
-    depth: FloatArray = -deepest[tuple(index.T)]
-    return np.maximum(depth, 0.5 * spacing)
+def _volumes(lumen: _Lumen, tree: _Tree, distance: FloatArray, volume: Volume) -> FloatArray:
+    """Volume of the lumen around each voxel of the tree (n,) [m3]."""
+    share = np.clip(0.5 - distance / volume.spacing, 0.0, 1.0)
+    index = np.argwhere(share > 0.0)
+    nodes = np.flatnonzero(tree.on)
+    place = volume.origin + volume.spacing * index
+    _, nearest = cKDTree(lumen.place[nodes]).query(place)
+    filled = share[tuple(index.T)] * volume.spacing**3
+    volumes: FloatArray = np.bincount(nodes[nearest], filled, minlength=len(tree.on))
+    return volumes
 
 
-def _ways(skeleton: _Skeleton) -> list[list[int]]:
-    """Voxels of each branch from the root outward; the first is the last of its parent's."""
-    children = skeleton.children()
-    ways = []
-    waiting = [(int(v), child) for v in np.flatnonzero(skeleton.kept & (skeleton.parent < 0))
-               for child in children[v]]  # fmt: skip
-    while waiting:
-        start, following = waiting.pop(0)
-        way = [start, following]
-        while len(children[way[-1]]) == 1:
-            way.append(children[way[-1]][0])
-        ways.append(way)
-        waiting += [(way[-1], child) for child in children[way[-1]]]
-    return ways
-
-
-def _parents(ways: list[list[int]]) -> list[int]:
-    """The branch that each one leaves, -1 at a root."""
-    ending = {way[-1]: number for number, way in enumerate(ways)}
-    return [ending.get(way[0], -1) for way in ways]
-
-
-def _diameter(skeleton: _Skeleton, way: list[int], parent: list[int] | None) -> float:
-    """Median over the part of a branch that lies outside its parent and before its own end [m]."""
-    radius = skeleton.radius[way]
-    gap = np.linalg.norm(np.diff(skeleton.place[way], axis=0), axis=1)
+def _diameter(lumen: _Lumen, filled: FloatArray, way: list[int], parent: list[int] | None) -> float:
+    """Of a round tube with the volume of the part of a branch that is outside its parent and before
+    its own end [m]."""
+    gap = np.linalg.norm(np.diff(_smooth(lumen.place[way]), axis=0), axis=1)
     along = np.append(0.0, np.cumsum(gap))
-    own = np.ones(len(way), dtype=np.bool_)
+    radius = float(np.median(lumen.depth[way]))
+    begin = radius
     if parent is not None:
-        own = along > skeleton.radius[parent[len(parent) // 2 :]].mean()
-    if not own.any():
-        own[len(way) // 2 :] = True
-    return 2.0 * float(np.median(radius[own]))
+        begin = float(np.median(lumen.depth[parent])) + 0.5 * radius
+    own = (along > begin) & (along < along[-1] - radius)
+    if own.sum() < 3:
+        return 2.0 * radius
+    length = np.gradient(along)[own].sum()
+    return 2.0 * float(np.sqrt(filled[np.array(way)[own]].sum() / (np.pi * length)))
 
 
 def _smooth(points: FloatArray) -> FloatArray:
-    """A way along voxels as a smooth polyline with the same ends."""
-    smooth = ndimage.gaussian_filter1d(points, 2.0, axis=0, mode="nearest")
+    """A way along voxels without their staircase, its ends kept."""
+    smooth: FloatArray = ndimage.gaussian_filter1d(points, 2.0, axis=0, mode="nearest")
     smooth[0], smooth[-1] = points[0], points[-1]
-    along = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(smooth, axis=0), axis=1)))
-    count = max(2, round(along[-1] / SAMPLE) + 1)
-    at = np.linspace(0.0, along[-1], count)
-    return np.stack([np.interp(at, along, smooth[:, i]) for i in range(3)], axis=1)
+    return smooth
+
+
+def _sampled(points: FloatArray) -> FloatArray:
+    """A polyline with points SAMPLE apart."""
+    along = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1)))
+    at = np.linspace(0.0, along[-1], max(2, round(along[-1] / SAMPLE) + 1))
+    return np.stack([np.interp(at, along, points[:, i]) for i in range(3)], axis=1)

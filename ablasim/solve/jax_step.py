@@ -216,7 +216,7 @@ def close_step(
     change = jnp.abs(field.conductance / state.conductance - 1.0)
     peak = jnp.maximum(state.peak, moved.temperature)
     perfusion, boundary, wall_time = moved.flows
-    hot_seconds = _hot_seconds(heat, state.hot_seconds, moved.temperature, step)
+    hot_seconds = stasis_clock(heat, state.hot_seconds, moved.temperature, step)
     ends = hot_seconds  # no streams: both are empty
     if heat.blood is not None:
         ends = heat.blood.ends(heat.wall_excess(wall_time, step)) / step
@@ -229,7 +229,7 @@ def close_step(
         boundary=boundary,
         walls=heat.wall_flows(wall_time, step),
         blood=ends,
-        flowing=_flowing(heat, hot_seconds),
+        flowing=flowing_branches(heat, hot_seconds),
         conductance=field.conductance,
         unit_power=field.heat.sum(),
         hot=_exceeded_in(moved.temperature, heat.volume, HOT_VOLUME),
@@ -315,10 +315,10 @@ def _with_flow(heat: Heat, hot_seconds: Array) -> Heat:
     """The heat problem with the branches that still have their flow."""
     if heat.blood is None:
         return heat
-    return replace(heat, blood=replace(heat.blood, flowing=_flowing(heat, hot_seconds)))
+    return replace(heat, blood=replace(heat.blood, flowing=flowing_branches(heat, hot_seconds)))
 
 
-def _flowing(heat: Heat, hot_seconds: Array) -> Array:
+def flowing_branches(heat: Heat, hot_seconds: Array) -> Array:
     """1 for the branches of streams that have their flow, 0 for the others (c,)."""
     if heat.blood is None:
         return hot_seconds
@@ -326,7 +326,7 @@ def _flowing(heat: Heat, hot_seconds: Array) -> Array:
     return jnp.where(heat.blood.stopped_with @ clotted > 0.0, 0.0, 1.0).astype(clotted.dtype)
 
 
-def _hot_seconds(heat: Heat, before: Array, temperature: Array, step: Array) -> Array:
+def stasis_clock(heat: Heat, before: Array, temperature: Array, step: Array) -> Array:
     """For how long each branch has had a ring of wall above STASIS_WALL_C (c,) [s]."""
     if heat.blood is None:
         return before

@@ -61,7 +61,6 @@ LIBRARIES = {
     "vtk": ("view", "report"),
     "vtkmodules": ("view", "report"),
     "SimpleITK": ("labelmap",),
-    "skimage": ("labelmap",),
     "meshio": ("mesh",),
     "mmgpy": ("mesh", "mesher"),
 }

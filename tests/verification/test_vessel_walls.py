@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import exact
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import BODY, LINEAR, PERFUSION, Floats, K, held, off, tissue
@@ -18,6 +19,8 @@ from ablasim.mesh import TetMesh
 from ablasim.physics.blood import BloodTree
 from ablasim.physics.problem import BioheatProblem, Stream, Wall
 from ablasim.solve import Solution, Status, StepControl, solve
+from ablasim.solve.jax_engine import JaxEngine
+from ablasim.solve.jax_step import flowing_branches, stasis_clock
 
 ONE_PER_CENT = 0.01
 STEADY = StepControl(longest=200.0)
@@ -347,3 +350,56 @@ def test_the_account_closes_with_blood_on_every_step(dtype: str) -> None:
     rest = h["delivered_J"] - h["stored_J"] - h["perfusion_J"] - h["boundary_J"] - h["vessels_J"]
     limit = 1e-9 if dtype == "float64" else 2e-3
     assert np.abs(rest / h["delivered_J"]).max() < limit
+
+
+# -- blood that coagulates ------------------------------------------------------------------------
+
+
+def test_a_hot_small_vessel_loses_its_flow() -> None:
+    """A wall above 65 °C for a minute stops a branch that may coagulate, for good, and no other.
+
+    Catches a clock that is not reset when the wall cools, and a stopped vessel that still cools.
+    """
+    problem = flowing(sector(200.0, generator=off(300.0)), capacity_of(0.06))
+    problem = replace(problem, source=uniform(problem.mesh, 3e6))
+    (wall,) = problem.walls
+    assert wall.stream is not None
+    small = replace(wall, stream=replace(wall.stream, coagulates=(True,)))
+    open_, stopped = (
+        solve(replace(problem, walls=(each,)), control=StepControl(fixed=2.0), device="cpu")
+        for each in (wall, small)
+    )
+    assert "wall_stopped" not in open_.history
+    flag, time = stopped.history["wall_stopped"], stopped.times
+    assert set(flag) == {0.0, 1.0} and (np.diff(flag) >= 0.0).all()
+    when = time[np.argmax(flag)]
+    before = np.abs(stopped.history["vessels_J"] - open_.history["vessels_J"])[time <= when]
+    assert (before == 0.0).all()  # nothing differs until then
+    assert 62.0 <= when < 300.0
+    after = stopped.history["vessels_J"][time >= when]
+    assert np.ptp(after) < 1e-12 * after[-1]  # and no heat leaves from then on
+    assert open_.history["vessels_J"][-1] > 1.2 * after[-1]
+    assert stopped.energy["balance_error"] < 1e-12
+
+
+def test_stasis_clock_starts_again() -> None:
+    """Forty seconds hot, cool, forty hot: no stasis. A minute is, and cooling does not mend it."""
+    problem = flowing(sector(), capacity_of(0.06))
+    (wall,) = problem.walls
+    assert wall.stream is not None
+    wall = replace(wall, stream=replace(wall.stream, coagulates=(True,)))
+    heat = JaxEngine(replace(problem, walls=(wall,)), device="cpu").heat
+    hot, cold = (jnp.full(len(problem.mesh.points), t) for t in (70.0, 50.0))
+    clock, step = jnp.zeros(1), jnp.asarray(2.0)
+    for temperature, steps, wanted in (
+        (hot, 20, 40.0),
+        (cold, 1, 0.0),
+        (hot, 20, 40.0),
+        (hot, 10, 60.0),
+        (cold, 5, 60.0),
+    ):
+        for _ in range(steps):
+            clock = stasis_clock(heat, clock, temperature, step)
+        assert float(clock[0]) == wanted
+    assert float(flowing_branches(heat, clock)[0]) == 0.0
+    assert float(flowing_branches(heat, clock - 1.0)[0]) == 1.0
