@@ -13,6 +13,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "ablasim"
 
 LAWS = ("physics.tissue", "physics.electric", "physics.microwave", "physics.vessels")
 LAWS += ("physics.generator", "physics.damage")
+LAWS += ("physics.dielectric", "physics.antenna_section", "physics.antenna_field")
+LAWS += ("physics.antenna",)
 
 # From top to bottom, the way the data flows. A module may import from its own layer and from those
 # above. A name also covers what is inside it (`solve.kernels` in `solve`) and its parts (`mesh_cut`
@@ -61,6 +63,7 @@ LIBRARIES = {
     "SimpleITK": ("labelmap",),
     "meshio": ("mesh",),
     "mmgpy": ("mesh", "mesher"),
+    "skfem": ("physics.antenna",),
 }
 NEVER = ("pickle", "marshal", "shelve", "urllib.request", "requests", "socket", "http.client")
 
