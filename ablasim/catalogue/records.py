@@ -108,11 +108,15 @@ class TinesShape:
 
 @dataclass(frozen=True)
 class AntennaShape:
-    """A straight microwave antenna in its catheter, radiating from one slot."""
+    """A straight microwave antenna, radiating from one slot or from a bare end of its conductor.
 
-    diameter: float  # of the catheter [m]
-    slot_from_tip: float  # centre of the slot above the catheter's bottom [m]
+    The bare end counts as the slot: its middle and its length."""
+
+    diameter: float  # of the catheter, or of the cable without one [m]
+    slot_from_tip: float  # centre of the slot above the antenna's bottom [m]
     slot_length: float  # [m]
+    wire_diameter: float = 0.0  # of the bare inner conductor ahead of the cable [m]
+    wire_length: float = 0.0  # of it, from the tip [m]
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,28 @@ class SarModel:
 
 
 @dataclass(frozen=True)
+class CoaxialData:
+    """Cross-section of a coaxial antenna for its field; lengths along it from the tip [m].
+
+    Cable of an inner conductor, a dielectric and an outer conductor, in a catheter; it begins at
+    ``coax_end``, closed by metal of length ``cap``, or open with ``wire`` of bare conductor ahead.
+    """
+
+    inner_radius: float
+    dielectric_radius: float
+    conductor_radius: float
+    catheter_radius: float
+    dielectric_permittivity: float  # relative [1]
+    catheter_permittivity: float  # relative [1]
+    slot_permittivity: float  # relative, of what fills the slot [1]
+    coax_end: float
+    cap: float
+    slot_start: float
+    slot_end: float
+    wire: float
+
+
+@dataclass(frozen=True)
 class ProbeData:
     """An applicator: what it is made of, how it is cooled, and how it heats."""
 
@@ -150,7 +176,9 @@ class ProbeData:
     shape: NeedleShape | TinesShape | AntennaShape
     cooling: Cooling | None
     sar: SarModel | None  # microwave only
-    efficiency: float  # of the generator's power, absorbed by the tissue [1]
+    efficiency: float  # of the power at the probe, absorbed by the tissue [1]
+    coaxial: CoaxialData | None = None  # microwave only: what its field is solved with
+    cable_loss: float = 0.0  # between generator and probe [dB]
     title: str = ""
     sources: Sources = field(default=_NO_SOURCES, compare=False, repr=False)
 
@@ -160,6 +188,17 @@ class ProbeData:
         if isinstance(self.shape, TinesShape):
             return self.shape.trocar_diameter / 2
         return self.shape.diameter / 2
+
+    @property
+    def frequency(self) -> float | None:
+        """Of the generator [Hz]; None for radiofrequency, where it does not matter."""
+        return None if self.sar is None else self.sar.frequency
+
+    @property
+    def arriving(self) -> float:
+        """Share of the generator's power that arrives at the probe [1]."""
+        share: float = 10.0 ** (-self.cable_loss / 10.0)
+        return share
 
     @property
     def active_centre(self) -> float:
@@ -177,6 +216,15 @@ class ProbeData:
             ahead = self.shape.arc_radius + self.shape.tine_radius
             return ahead, self.shape.arc_centre_offset + ahead
         return 0.0, self.radius
+
+    def with_generator(
+        self, cable_loss: float | None = None, frequency: float | None = None
+    ) -> ProbeData:
+        """A copy for another cable [dB] or generator [Hz]; None keeps the catalogue's value."""
+        probe = self if cable_loss is None else replace(self, cable_loss=cable_loss)
+        if frequency is None or probe.sar is None:
+            return probe
+        return replace(probe, sar=replace(probe.sar, frequency=frequency))
 
     def with_cooling(
         self, coolant_temperature: float | None = None, h: float | None = None

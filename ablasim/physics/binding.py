@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from ablasim import catalogue
 from ablasim.anatomy import Anatomy, ProbeShape, VesselShape
 from ablasim.catalogue import AntennaShape, TissueData
-from ablasim.errors import InputFileError
+from ablasim.errors import InputFileError, UsageError
 from ablasim.mesh import TetMesh
+from ablasim.physics.antenna_heat import MicrowaveField, PlacedAntenna
+from ablasim.physics.antenna_section import Coaxial
+from ablasim.physics.dielectric import dielectric
 from ablasim.physics.electric import far_field_conductance
 from ablasim.physics.generator import ConstantGenerator
 from ablasim.physics.microwave import slot_pattern
@@ -62,6 +65,8 @@ def build_problem(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> Biohea
         electrodes=_electrodes(scenario, anatomy, mesh, materials),
     )
     if anatomy.probes[0].data.modality == "mw":
+        if physics.microwave_model == "field":
+            return _with_field(scenario, problem, anatomy.probes)
         return _with_absorption(problem, anatomy.probes)
     return problem
 
@@ -132,11 +137,18 @@ def _materials(tissues: list[TissueData]) -> Materials:
 def _generator(scenario: Scenario, anatomy: Anatomy) -> ConstantGenerator:
     protocol = scenario.protocol
     if protocol.mode == "power":
-        efficiency = anatomy.probes[0].data.efficiency
+        efficiency = _efficiency(scenario, anatomy.probes)
         return ConstantGenerator("power", protocol.power_W, protocol.duration_s, efficiency)
     if protocol.mode == "voltage":
         return ConstantGenerator("voltage", protocol.voltage_V, protocol.duration_s)
     return ConstantGenerator("current", protocol.current_A, protocol.duration_s)
+
+
+def _efficiency(scenario: Scenario, probes: tuple[ProbeShape, ...]) -> float:
+    """Share of the generator's power that heats; the field of an antenna holds its own."""
+    if probes[0].data.modality == "mw" and scenario.physics.microwave_model == "field":
+        return 1.0
+    return float(np.mean([probe.data.efficiency * probe.data.arriving for probe in probes]))
 
 
 def _electrodes(
@@ -185,13 +197,37 @@ def _at_points(mesh: TetMesh, region_values: Floats) -> Floats:
     return np.bincount(mesh.cells.ravel(), value, minlength=len(mesh.points)) / weight
 
 
+def _with_field(
+    scenario: Scenario, problem: BioheatProblem, probes: tuple[ProbeShape, ...]
+) -> BioheatProblem:
+    """The problem with the antennas' fields; several antennas share the power equally."""
+    placed = []
+    for probe in probes:
+        data = probe.data.coaxial
+        if data is None or probe.data.frequency is None:
+            raise UsageError(
+                f"physics.microwave_model: got 'field'; the catalogue has no cross-section of "
+                f"{probe.data.name}: use 'parametric'"
+            )
+        dimensions = {item.name: getattr(data, item.name) for item in fields(Coaxial)}
+        share = probe.data.arriving / len(probes)
+        placed.append(PlacedAntenna(probe.tip, probe.direction, Coaxial(**dimensions), share))
+    frequency = probes[0].data.frequency
+    assert frequency is not None
+    law = dielectric(scenario.physics.microwave_dielectric, frequency)
+    ambient = scenario.physics.initial_temperature_C
+    field = MicrowaveField(problem.mesh, tuple(placed), law, frequency, ambient)
+    return replace(problem, microwave=field)
+
+
 def _with_absorption(problem: BioheatProblem, probes: tuple[ProbeShape, ...]) -> BioheatProblem:
     """The problem with the antennas' pattern, scaled to one watt absorbed in the mesh.
 
-    Several antennas share the power equally.
+    Several antennas share the generator's power equally; a longer cable loses more of it.
     """
     patterns = [_absorption(problem.mesh, probe) for probe in probes]
-    return replace(problem, absorption=np.mean(patterns, axis=0))
+    weights = [probe.data.arriving for probe in probes]
+    return replace(problem, absorption=np.average(patterns, axis=0, weights=weights))
 
 
 def _absorption(mesh: TetMesh, probe: ProbeShape) -> Floats:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablasim.mesh import TetMesh
+from ablasim.physics.antenna_heat import MicrowaveField
 from ablasim.physics.generator import ConstantGenerator
 
 Floats = NDArray[np.float64]
@@ -113,6 +114,7 @@ class BioheatProblem:
         fixed_temperature: value where a point is held (n,) [°C], NaN where it is free.
         electrodes: the potential problem, or None.
         absorption: heat per point for one watt absorbed (n,) [W/W], or None.
+        microwave: heat of antennas that follows the temperature, or None.
         source: constant heat per point (n,) [W], or None.
     """
 
@@ -126,6 +128,7 @@ class BioheatProblem:
     fixed_temperature: Floats | None = None
     electrodes: Electrodes | None = None
     absorption: Floats | None = None
+    microwave: MicrowaveField | None = None
     source: Floats | None = None
 
     def per_cell(self, values: Floats) -> Floats:

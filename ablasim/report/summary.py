@@ -19,7 +19,7 @@ from ablasim.anatomy import part_limits
 from ablasim.assess.margin import TumourMargin
 from ablasim.assess.zone import LethalZone
 from ablasim.catalogue import QUANTITIES, TissueData
-from ablasim.frames import CM_PER_S, ML, MM
+from ablasim.frames import CM_PER_S, MHZ, ML, MM
 from ablasim.mesh_cut import tet_fraction_above
 from ablasim.report.palette import NOTICE
 from ablasim.report.record import RunRecord
@@ -45,6 +45,7 @@ def build_summary(record: RunRecord) -> Group:
         "energy": _energy(record),
         "thermal": _thermal(record),
         "generator": _generator(record),
+        "microwave": _microwave(record),
         "model": _model(record),
         "mesh": _mesh(record),
         "numerics": _numerics(record),
@@ -184,6 +185,51 @@ def _generator(record: RunRecord) -> Group:
     return group
 
 
+def _microwave(record: RunRecord) -> Group | None:
+    """Where the generator's power went, as means over the run [W]; None for radiofrequency.
+
+    incident = reflected + absorbed_tissue + antenna + outside, and outside = radiated + elsewhere.
+    """
+    data = record.probes[0].data if record.probes else None
+    if data is None or data.modality != "mw":
+        return None
+    physics = record.scenario.physics
+    frequency = None if data.frequency is None else data.frequency / MHZ
+    group: Group = {"model": physics.microwave_model, "frequency_MHz": frequency}
+    duration = float(record.solution.times[-1]) if record.solution.times.size else math.nan
+    told = record.solution.statistics
+    if "microwave_incident_J" not in told:
+        delivered = record.solution.energy.get("delivered_J", math.nan)
+        return group | {"absorbed_tissue_W": delivered / duration}
+    power = {
+        name: told[f"microwave_{name}_J"] / duration
+        for name in ("incident", "reflected", "tissue", "antenna", "radiated", "elsewhere")
+    }
+    lost = power["reflected"] + power["tissue"] + power["antenna"]
+    outside = power["radiated"] + power["elsewhere"]
+    return group | {
+        "dielectric": physics.microwave_dielectric,
+        "incident_W": power["incident"],
+        "reflected_W": power["reflected"],
+        "absorbed_tissue_W": power["tissue"],
+        "antenna_W": power["antenna"],
+        "outside_W": outside,
+        "radiated_W": power["radiated"],
+        "elsewhere_W": power["elsewhere"],
+        "balance_error": abs(1.0 - (lost + outside) / power["incident"]),
+        "S11_dB": _decibel(power["reflected"] / power["incident"]),
+        "S11_start_dB": _decibel(told["microwave_reflected_at_start"]),
+        "S11_end_dB": _decibel(told["microwave_reflected_at_end"]),
+        "solves": int(told["microwave_solves"]),
+        "lag_error": told["microwave_lag_error"],
+        "heat_scale": told["microwave_scale"],
+    }
+
+
+def _decibel(share: float) -> float | None:
+    return 10.0 * math.log10(share) if share > 0.0 else None
+
+
 def _model(record: RunRecord) -> Group:
     """The choices that decide the answer more than any number does."""
     scenario = record.scenario
@@ -213,7 +259,7 @@ def _numerics(record: RunRecord) -> Group:
     counts = {
         key: int(value) if float(value).is_integer() else value
         for key, value in record.solution.statistics.items()
-        if not key.endswith("seconds") and key != "rolloffs"
+        if not (key.endswith("seconds") or key == "rolloffs" or key.startswith("microwave_"))
     }
     return {
         "resolution": record.scenario.numerics.resolution,

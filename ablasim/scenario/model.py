@@ -109,5 +109,6 @@ def _draft_of(scenario: Scenario) -> Draft:
         vessels=dict(enumerate(scenario.anatomy.vessels)) if scenario.anatomy else {},
         probes=dict(enumerate(scenario.probes)),
         protocol_mode=scenario.protocol.mode,
+        physics=scenario.physics,
         tissue_overrides=tuple(scenario.tissues),
     )

@@ -8,6 +8,7 @@ extrapolation was; that enters the error estimate of the step.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,6 +19,7 @@ from ablasim.cache import cache_directory
 from ablasim.errors import ResourceError
 from ablasim.physics.generator import Drive
 from ablasim.physics.problem import BioheatProblem
+from ablasim.solve.field_heat import Pattern
 from ablasim.solve.jax_step import (
     Report,
     State,
@@ -34,6 +36,7 @@ from ablasim.solve.multigrid import Hierarchy, build_hierarchy
 from ablasim.solve.potential import UnitField, solve_potential
 from ablasim.solve.rkc import coefficients, longest_step, stages_for
 from ablasim.solve.setup import electric_arrays, heat_arrays
+from ablasim.solve.stepping import MOST_CHANGE
 
 Floats = NDArray[np.float64]
 
@@ -42,6 +45,9 @@ POTENTIAL_TOLERANCE = {"float64": 1e-6, "float32": 1e-4}
 
 MOST_ITERATIONS = 500
 """Conjugate gradient iterations before the potential counts as failed."""
+
+NO_PATTERN: Any = np.zeros(0)
+"""In place of the antennas' pattern in a state without it; compiled functions never see one."""
 
 REBUILD_GROWTH = 2.5
 """Growth of the iterations after which the multigrid set-up is repeated."""
@@ -91,7 +97,11 @@ class JaxEngine:
                 conductance=self._put(1.0),
                 past_heat=zero,
                 past_step=self._put(0.0),
+                pattern=NO_PATTERN,
             )
+            if problem.microwave is not None:
+                pattern = Pattern.at_start(problem.microwave, temperature)
+                return replace(state, pattern=pattern.pack())
             if self.electric is None:
                 return state
             state = replace(state, potential=self.electric.active)
@@ -140,18 +150,33 @@ class JaxEngine:
         with jax.default_device(self.device):
             stages = stages_for(step, float(fastest_rate(self.heat, state.enthalpy)))
             self.stages += stages + 1
+            constant, pattern = self.constant, self._pattern(state)
+            if pattern is not None:
+                constant = self._point_values(drive.value * pattern.heat) + constant
+                state = replace(state, pattern=NO_PATTERN)
             control = self._put([step, drive.value, drive.exponent])
             moved = move_heat(
                 self.heat,
-                self.constant,
+                constant,
                 state,
                 control,
                 put(stages, "int32"),
                 self._put(coefficients(stages)),
             )
             field = self._unit_field(state, moved.temperature)
-            mesh = (self.cells, self.cell_volume, self.constant)
-            return close_step(self.heat, mesh, state, moved, field, control)
+            mesh = (self.cells, self.cell_volume, constant)
+            new, report = close_step(self.heat, mesh, state, moved, field, control)
+            if pattern is not None and self.problem.microwave is not None:
+                new = replace(new, pattern=pattern.stepped(step, drive.value).pack())
+                change = pattern.change(self.problem.microwave, self.temperature(new))
+                report = replace(report, change=put(MOST_CHANGE * change))
+            return new, report
+
+    def _pattern(self, state: State) -> Pattern | None:
+        """The antennas' heat as the state holds it; None without their field."""
+        if self.problem.microwave is None:
+            return None
+        return Pattern.unpack(state.pattern, len(self.graph.to_mesh))
 
     def _unit_field(self, state: State, temperature: Array) -> UnitField:
         """The field of one volt at a temperature; for an antenna that of one absorbed watt."""
@@ -164,7 +189,12 @@ class JaxEngine:
         )
 
     def accept(self, state: State, report: Report) -> State:
-        """After an accepted step: renew the multigrid when its iterations have grown."""
+        """After an accepted step: renew the multigrid when its iterations have grown, and the
+        antennas' field when the dielectric has changed."""
+        pattern, field = self._pattern(state), self.problem.microwave
+        if pattern is not None and field is not None:
+            renewed = pattern.renewed(field, self.temperature(state))
+            return state if renewed is pattern else replace(state, pattern=renewed.pack())
         if self.electric is not None:
             grown = int(report.iterations) > REBUILD_GROWTH * self._iterations_fresh + 3
             if grown or float(report.residual) > self.tolerance:
@@ -193,6 +223,11 @@ class JaxEngine:
         return np.asarray(
             sigma_of(self.electric, temperature_of(self.heat, state.enthalpy)), dtype=float
         )
+
+    def statistics(self, state: State) -> dict[str, float]:
+        """What else the engine counted: the antennas' power balance."""
+        pattern = self._pattern(state)
+        return {} if pattern is None else pattern.statistics()
 
     def _to_mesh(self, values: Array) -> Floats:
         return np.asarray(values, dtype=float)[self.graph.from_mesh]

@@ -7,7 +7,8 @@ gathers what the host must know.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,6 +52,7 @@ class State:
         conductance: [S].
         past_heat: driven heat at the start of the step before, or used in it where dried (n,) [W].
         past_step: its length [s]; 0 where there is none to extrapolate from.
+        pattern: of microwave antennas, packed (see `field_heat`); empty without their field.
     """
 
     enthalpy: Array
@@ -60,6 +62,7 @@ class State:
     conductance: Array
     past_heat: Array
     past_step: Array
+    pattern: Any
 
 
 @register
@@ -177,7 +180,16 @@ def close_step(
         residual=field.residual,
     )
     past = jnp.where(dried, moved.driven, now)
-    new = State(moved.enthalpy, peak, field.potential, field.heat, field.conductance, past, step)
+    new = replace(
+        state,
+        enthalpy=moved.enthalpy,
+        peak=peak,
+        potential=field.potential,
+        unit_heat=field.heat,
+        conductance=field.conductance,
+        past_heat=past,
+        past_step=step,
+    )
     return new, report
 
 

@@ -68,6 +68,9 @@ class Engine(Protocol):
     def sigma(self, state: Any) -> Floats | None:
         """Electrical conductivity per cell (m,) [S/m]."""
 
+    def statistics(self, state: Any) -> dict[str, float]:
+        """What else the engine counted."""
+
 
 @dataclass(frozen=True)
 class StepControl:
@@ -198,7 +201,7 @@ def _drive(problem: BioheatProblem, now: float) -> Drive:
     """The drive at a time [s]: electric, absorbed, or nothing to drive."""
     if problem.electrodes is not None:
         return problem.generator.electric_drive(now)
-    if problem.absorption is not None:
+    if problem.absorption is not None or problem.microwave is not None:
         return problem.generator.absorbed_drive(now)
     return Drive(0.0, 0.0)
 
@@ -237,6 +240,7 @@ def _solution(
             "stages": float(engine.stages),
             "seconds": time.perf_counter() - clock.begun,
             "start_seconds": max(clock.first_step - clock.begun, 0.0),
+            **engine.statistics(state),
         },
         device=engine.device_name,
     )

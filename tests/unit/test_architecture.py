@@ -22,17 +22,19 @@ LAWS += ("physics.antenna",)
 LAYERS = (
     "errors frames progress cache",
     "safe_yaml",
+    "physics.dielectric",  # above the scenario, which refuses a frequency without data
     "catalogue",  # above the scenario, which checks its names against the catalogue
     "scenario",
     "shapes",
     "anatomy labelmap mesh mesher",
     "own_mesh",
-    " ".join(LAWS),
+    " ".join(law for law in LAWS if law != "physics.dielectric"),
+    "physics.antenna_coupling physics.antenna_heat",
     "physics.problem",
     "physics.binding",
     "solve.solution solve.layout solve.checkpoint",
     "solve.stepping",
-    "solve.kernels solve.multigrid solve.rkc solve.potential solve.setup",
+    "solve.field_heat solve.kernels solve.multigrid solve.rkc solve.potential solve.setup",
     "solve.jax_step",
     "solve.jax_engine solve.dolfinx_engine",
     "solve",
