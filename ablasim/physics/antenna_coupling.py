@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 
 from ablasim.mesh import TetMesh
 from ablasim.physics.antenna import Antenna
-from ablasim.physics.antenna_section import Coaxial, build_section
+from ablasim.physics.antenna_section import COUPLED, Coaxial, build_section
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -114,6 +114,7 @@ class Coupling:
             radius=_rounded(np.clip(r.max(), LEAST_RADIUS, MOST_RADIUS)),
             bottom=-_rounded(np.clip(-z.min(), LEAST_AHEAD, MOST_AHEAD)),
             top=_rounded(np.clip(z.max(), end, MOST_BEHIND)),
+            grading=COUPLED,
         )
         self.antenna = Antenna(section, frequency)
         self.heat = self._heat(mesh, frame)
