@@ -64,6 +64,7 @@ QUANTITIES: Mapping[str, tuple[str, float, str]] = MappingProxyType(
         "attenuation_Np_m": ("attenuation", 1.0, "Np/m"),
         "axial_length_mm": ("axial_length", MM, "mm"),
         "radial_offset_mm": ("radial_offset", MM, "mm"),
+        "heat_centre_mm": ("heat_centre", MM, "mm"),
         "wire_diameter_mm": ("wire_diameter", MM, "mm"),
         "wire_length_mm": ("wire_length", MM, "mm"),
         "inner_radius_mm": ("inner_radius", MM, "mm"),

@@ -132,7 +132,8 @@ class Cooling:
 
 @dataclass(frozen=True)
 class SarModel:
-    """Parametric microwave heat around an antenna of radius a, axial distance z from the slot:
+    """Parametric microwave heat around a radiating part of radius a, axial distance z from the
+    middle of the heat:
 
     Q(r, z) = P_abs N exp(-(z/L)²) exp(-2 alpha (r - a)) / (r + r_s),
 
@@ -143,6 +144,7 @@ class SarModel:
     attenuation: float  # alpha [Np/m]
     axial_length: float  # L [m]
     radial_offset: float  # r_s [m]
+    heat_centre: float  # middle of the heat above the antenna's bottom [m]
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,13 @@ class ProbeData:
         if isinstance(self.shape, AntennaShape):
             return self.shape.slot_from_tip
         return (self.shape.conducting_length - self.shape.arc_radius) / 2
+
+    @property
+    def radiating_radius(self) -> float:
+        """Radius of the part that heats: of the bare wire, or of the shaft [m]."""
+        if isinstance(self.shape, AntennaShape) and self.shape.wire_diameter > 0.0:
+            return self.shape.wire_diameter / 2
+        return self.radius
 
     @property
     def reach(self) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ablasim import catalogue
 from ablasim.anatomy import Anatomy, ProbeShape, VesselShape
-from ablasim.catalogue import AntennaShape, TissueData
+from ablasim.catalogue import TissueData
 from ablasim.errors import InputFileError, UsageError
 from ablasim.mesh import TetMesh
 from ablasim.physics.antenna_heat import MicrowaveField, PlacedAntenna
@@ -232,8 +232,8 @@ def _with_absorption(problem: BioheatProblem, probes: tuple[ProbeShape, ...]) ->
 
 def _absorption(mesh: TetMesh, probe: ProbeShape) -> Floats:
     """One antenna's heat per point for one watt absorbed (n,), by quadrature on the cells."""
-    shape, sar = probe.data.shape, probe.data.sar
-    assert isinstance(shape, AntennaShape) and sar is not None
+    sar = probe.data.sar
+    assert sar is not None
     heat = np.zeros(len(mesh.points))
     volume = mesh.cell_volumes()
     corner = mesh.points[mesh.cells]
@@ -245,11 +245,11 @@ def _absorption(mesh: TetMesh, probe: ProbeShape) -> Floats:
         radial = np.linalg.norm(place - axial[:, None] * np.asarray(probe.direction), axis=1)
         value = slot_pattern(
             axial,
-            np.maximum(radial, probe.data.radius),
-            slot=shape.slot_from_tip,
+            np.maximum(radial, probe.data.radiating_radius),
+            centre=sar.heat_centre,
             width=sar.axial_length,
             attenuation=sar.attenuation,
-            radius=probe.data.radius,
+            radius=probe.data.radiating_radius,
             softening=sar.radial_offset,
         )
         share = (0.25 * volume * value)[:, None] * weights

@@ -268,7 +268,10 @@ def _microwave_text(run: SavedRun) -> str:
     """Where the microwave heat comes from."""
     microwave = run.group("microwave")
     if microwave.get("model") != "field":
-        return "Microwave heat: parametric distribution, scaled to the absorbed power."
+        return (
+            "Microwave heat: parametric distribution, fitted to the antenna's field in liver at "
+            "body temperature and scaled to the absorbed power; drying changes it only locally."
+        )
     return (
         "Microwave heat: field of the antenna in liver "
         f"({str(microwave.get('dielectric')).replace('_', ' ')}), solved "
