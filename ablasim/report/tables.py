@@ -272,11 +272,12 @@ def _microwave_text(run: SavedRun) -> str:
             "Microwave heat: parametric distribution, fitted to the antenna's field in liver at "
             "body temperature and scaled to the absorbed power; drying changes it only locally."
         )
+    count = int(microwave.get("solves") or 1)
+    times = "once" if count == 1 else f"{count} times as the tissue changed"
     return (
         "Microwave heat: field of the antenna in liver "
-        f"({str(microwave.get('dielectric')).replace('_', ' ')}), solved "
-        f"{microwave.get('solves')} times as the tissue changed; tumour and vessels count as liver "
-        "in the field, and the powers of several antennas add."
+        f"({str(microwave.get('dielectric')).replace('_', ' ')}), solved {times}; tumour and "
+        "vessels count as liver in the field, and the powers of several antennas add."
     )
 
 
