@@ -3,7 +3,8 @@
 Every antenna has a field of its own in liver whose dielectric is that of the mean temperature on
 circles around its axis. Tumour and vessels count as liver in the field. The powers of several
 antennas add, as those of generators without a common phase do; each sees the tissue that the others
-have heated, but not their metal.
+have heated, but not their metal. The published laws know no history: tissue that has dried and
+cools again counts as wet again.
 """
 
 from __future__ import annotations

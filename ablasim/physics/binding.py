@@ -225,12 +225,12 @@ def _with_absorption(problem: BioheatProblem, probes: tuple[ProbeShape, ...]) ->
 
     Several antennas share the generator's power equally; a longer cable loses more of it.
     """
-    patterns = [_absorption(problem.mesh, probe) for probe in probes]
+    patterns = [absorption_pattern(problem.mesh, probe) for probe in probes]
     weights = [probe.data.arriving for probe in probes]
     return replace(problem, absorption=np.average(patterns, axis=0, weights=weights))
 
 
-def _absorption(mesh: TetMesh, probe: ProbeShape) -> Floats:
+def absorption_pattern(mesh: TetMesh, probe: ProbeShape) -> Floats:
     """One antenna's heat per point for one watt absorbed (n,), by quadrature on the cells."""
     sar = probe.data.sar
     assert sar is not None

@@ -16,6 +16,7 @@ that takes the field problem.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def heated_absorption(temperature: Any, xp: Any = np) -> Any:
     s1, s2, s3 = SIGMA_SIGMOID
     hot = xp.minimum(temperature, HOTTEST)
     # 1 - 1/(1 + exp(x)) = 1/(1 + exp(-x)), which loses no digits for hot tissue
-    reference = s1 / (1.0 + np.exp(s3 * 37.0 - s2))
+    reference = s1 / (1.0 + math.exp(s3 * 37.0 - s2))
     return s1 / (1.0 + xp.exp(s3 * hot - s2)) / reference
 
 

@@ -28,6 +28,10 @@ from ablasim.scenario import inputs_sha256
 Group = dict[str, Any]
 
 SIGNIFICANT_DIGITS = 6
+
+MUCH_REFLECTED = 0.25
+"""Share of the incident power, as a mean over the run, whose return is worth a warning."""
+
 PACKAGES = ("numpy", "scipy", "jax", "pyamg", "mmgpy", "meshio", "SimpleITK", "pyvista", "pydantic")
 
 
@@ -83,8 +87,22 @@ def tidy(value: Any) -> Any:
 
 def _warnings(record: RunRecord) -> list[str]:
     found = list(record.warnings)
+    found += _mismatch(record)
     found += record.zone.warnings if record.margin is None else record.margin.warnings
     return list(dict.fromkeys(found))
+
+
+def _mismatch(record: RunRecord) -> list[str]:
+    """A warning where the antennas send much of their power back."""
+    told = record.solution.statistics
+    incident = told.get("microwave_incident_J", 0.0)
+    share = told["microwave_reflected_J"] / incident if incident > 0.0 else 0.0
+    if share < MUCH_REFLECTED:
+        return []
+    return [
+        f"The antenna sent {100.0 * share:.0f} % of the power back into the cable: it does not"
+        " match the tissue that it has dried. A lower power dries less of it."
+    ]
 
 
 def _zones(record: RunRecord) -> Group:

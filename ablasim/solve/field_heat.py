@@ -96,10 +96,14 @@ class Pattern:
 
     def change(self, field: MicrowaveField, temperature: Floats) -> float:
         """Change of the dielectric since the field was last solved, over the most allowed [1]."""
+        if not field.law.varies:
+            return 0.0
         return field.change(field.circles(temperature), self.circles) / MOST_CHANGE
 
     def renewed(self, field: MicrowaveField, temperature: Floats) -> Pattern:
         """Led to the field of a temperature (n,) [°C] where the dielectric has changed enough."""
+        if not field.law.varies:
+            return self
         circles = field.circles(temperature)
         trigger, solves, worst, at_start, scale = self.numbers
         if field.change(circles, self.circles) <= trigger:

@@ -5,6 +5,7 @@ import pytest
 
 from ablasim.errors import UsageError
 from ablasim.physics.dielectric import MODELS, VACUUM_PERMITTIVITY, dielectric
+from ablasim.physics.microwave import heated_absorption
 
 TEMPERATURES = np.array([20.0, 37.0, 60.0, 80.0, 90.0, 100.0, 110.0, 120.0])
 
@@ -54,3 +55,11 @@ def test_a_frequency_without_data_is_refused_with_what_there_is() -> None:
         dielectric("ji_brace_2011", 915e6)
     with pytest.raises(UsageError, match="got 'water'; use one of ji_brace_2011"):
         dielectric("water", 2.45e9)
+
+
+def test_absorption_of_heated_tissue_keeps_single_precision() -> None:
+    """Catches a constant in double precision, which strict promotion refuses in a float32 run."""
+    share = heated_absorption(TEMPERATURES.astype(np.float32))
+    assert share.dtype == np.float32
+    sigma = MODELS["ji_brace_2011"].conductivity(TEMPERATURES)
+    assert share == pytest.approx(sigma / sigma[1], rel=1e-5)
