@@ -148,6 +148,8 @@ def place_probe(
         hot: Sdf = Union((heel, *(tine.sdf for tine in tines)))
     else:
         clips: tuple[HalfSpace, ...] = (end,)
+        if isinstance(shape, AntennaShape) and shape.wire_length > 0.0:
+            return _monopole(data, shape, tip, axis, roll)
         if isinstance(shape, NeedleShape) and shape.tip == "cone" and shape.cone_length > 0.0:
             cone = Cone(vector(tip), vector(axis), math.atan2(radius, shape.cone_length))
             trunk, clips = Intersection((tube, cone)), ()
@@ -156,6 +158,29 @@ def place_probe(
         if isinstance(shape, AntennaShape) and data.sar is not None:
             length = shape.slot_from_tip + data.sar.axial_length
         hot = Tube((vector(tip), vector(tip + length * axis)), radius)
+    return ProbeShape(data, vector(tip), vector(axis), roll, solids, hot)
+
+
+def _monopole(
+    data: ProbeData, shape: AntennaShape, tip: FloatArray, axis: FloatArray, roll: float
+) -> ProbeShape:
+    """A cable with bare inner conductor ahead of it: a thin and a thick cylinder, ends flat."""
+    thin = 0.5 * shape.wire_diameter
+    cable_end = tip + shape.wire_length * axis
+    # The wire runs on into the cable, so that only the cable's end plane cuts it.
+    inside = cable_end + data.radius * axis
+    wire = Tube((vector(tip - 3.0 * thin * axis), vector(inside)), thin)
+    cable = Tube(
+        (vector(cable_end - 3.0 * data.radius * axis), vector(tip + FAR * axis)), data.radius
+    )
+    cooled = sorted({s for s in part_limits(data)[1:] if shape.wire_length < s < FAR})
+    marks = tuple(HalfSpace(vector(tip + s * axis), vector(axis)) for s in cooled)
+    ahead = vector(-axis)
+    solids = (
+        Solid(wire, (HalfSpace(vector(tip), ahead),)),
+        Solid(cable, (HalfSpace(vector(cable_end), ahead),), marks),
+    )
+    hot = Tube((vector(tip), vector(cable_end)), thin)
     return ProbeShape(data, vector(tip), vector(axis), roll, solids, hot)
 
 

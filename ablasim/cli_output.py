@@ -134,6 +134,10 @@ def result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     drive = _generator(generator)
     if drive:
         rows.append(("Generator", drive))
+    microwave = _group(summary, "microwave")
+    if microwave.get("incident_W") is not None:
+        rows.append(("Microwave power", _microwave(microwave)))
+        rows.append(("  reflection", f"{microwave['S11_dB']:.1f} dB on average"))
     balance = _group(summary, "energy").get("balance_error")
     if balance is not None:
         rows.append(("Energy balance", f"closes to {balance:.1e} of the delivered heat"))
@@ -207,6 +211,20 @@ def _generator(generator: Mapping[str, Any]) -> str:
         more = ", ..." if len(times) > SHOWN_ROLLOFFS else ""
         parts.append(f"{rolled} (at {shown}{more} s)")
     return ", ".join(parts)
+
+
+def _microwave(microwave: Mapping[str, Any]) -> str:
+    """The power balance of the antennas in one line."""
+    parts = [
+        f"{microwave[key]:.2f} {what}"
+        for key, what in (
+            ("reflected_W", "reflected"),
+            ("absorbed_tissue_W", "in tissue"),
+            ("antenna_W", "along the antenna"),
+            ("outside_W", "outside the tissue"),
+        )
+    ]
+    return f"{microwave['incident_W']:.2f} W incident = {' + '.join(parts)}"
 
 
 def percent(fraction: float) -> str:

@@ -19,6 +19,9 @@ MM = 1e-3
 CM_PER_S = 1e-2
 """One centimetre per second [m/s]."""
 
+MHZ = 1e6
+"""One megahertz in hertz."""
+
 ML = 1e-6
 """One millilitre [m3]."""
 

@@ -12,6 +12,7 @@ from ablasim.catalogue.records import (
     AntennaShape,
     ArrheniusData,
     BloodData,
+    CoaxialData,
     Cooling,
     NeedleShape,
     ProbeData,
@@ -68,6 +69,22 @@ QUANTITIES: Mapping[str, tuple[str, float, str]] = MappingProxyType(
         "radial_offset_mm": ("radial_offset", MM, "mm"),
         "frequency_per_s": ("frequency", 1.0, "1/s"),
         "activation_energy_J_mol": ("activation_energy", 1.0, "J/mol"),
+        "heat_centre_mm": ("heat_centre", MM, "mm"),
+        "wire_diameter_mm": ("wire_diameter", MM, "mm"),
+        "wire_length_mm": ("wire_length", MM, "mm"),
+        "inner_radius_mm": ("inner_radius", MM, "mm"),
+        "dielectric_radius_mm": ("dielectric_radius", MM, "mm"),
+        "conductor_radius_mm": ("conductor_radius", MM, "mm"),
+        "catheter_radius_mm": ("catheter_radius", MM, "mm"),
+        "dielectric_permittivity": ("dielectric_permittivity", 1.0, "1"),
+        "catheter_permittivity": ("catheter_permittivity", 1.0, "1"),
+        "slot_permittivity": ("slot_permittivity", 1.0, "1"),
+        "coax_end_mm": ("coax_end", MM, "mm"),
+        "cap_mm": ("cap", MM, "mm"),
+        "slot_start_mm": ("slot_start", MM, "mm"),
+        "slot_end_mm": ("slot_end", MM, "mm"),
+        "wire_mm": ("wire", MM, "mm"),
+        "cable_loss_dB": ("cable_loss", 1.0, "dB"),
     }
 )
 
@@ -109,13 +126,15 @@ def probe(name: str) -> ProbeData:
     shape, shape_sources = _shape(entry["shape"])
     cooling, cooling_sources = _cooling(entry.get("cooling"))
     sar, sar_sources = _quantities(entry.get("sar", {}))
-    merged = {**sources, **shape_sources, **cooling_sources, **sar_sources}
+    coaxial, coaxial_sources = _quantities(entry.get("coaxial", {}))
+    merged = {**sources, **shape_sources, **cooling_sources, **sar_sources, **coaxial_sources}
     return ProbeData(
         name=name,
         modality=entry["modality"],
         shape=shape,
         cooling=cooling,
         sar=SarModel(**sar) if sar else None,
+        coaxial=CoaxialData(**coaxial) if coaxial else None,
         title=entry["title"],
         sources=MappingProxyType(merged),
         sensors=entry.get("sensors", "none"),

@@ -113,11 +113,15 @@ class TinesShape:
 
 @dataclass(frozen=True)
 class AntennaShape:
-    """A straight microwave antenna in its catheter, radiating from one slot."""
+    """A straight microwave antenna, radiating from one slot or from a bare end of its conductor.
 
-    diameter: float  # of the catheter [m]
-    slot_from_tip: float  # centre of the slot above the catheter's bottom [m]
+    The bare end counts as the slot: its middle and its length."""
+
+    diameter: float  # of the catheter, or of the cable without one [m]
+    slot_from_tip: float  # centre of the slot above the antenna's bottom [m]
     slot_length: float  # [m]
+    wire_diameter: float = 0.0  # of the bare inner conductor ahead of the cable [m]
+    wire_length: float = 0.0  # of it, from the tip [m]
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,8 @@ class Cooling:
 
 @dataclass(frozen=True)
 class SarModel:
-    """Parametric microwave heat around an antenna of radius a, axial distance z from the slot:
+    """Parametric microwave heat around a radiating part of radius a, axial distance z from the
+    middle of the heat:
 
     Q(r, z) = P_abs N exp(-(z/L)²) exp(-2 alpha (r - a)) / (r + r_s),
 
@@ -144,6 +149,29 @@ class SarModel:
     attenuation: float  # alpha [Np/m]
     axial_length: float  # L [m]
     radial_offset: float  # r_s [m]
+    heat_centre: float  # middle of the heat above the antenna's bottom [m]
+
+
+@dataclass(frozen=True)
+class CoaxialData:
+    """Cross-section of a coaxial antenna for its field; lengths along it from the tip [m].
+
+    Cable of an inner conductor, a dielectric and an outer conductor, in a catheter; it begins at
+    ``coax_end``, closed by metal of length ``cap``, or open with ``wire`` of bare conductor ahead.
+    """
+
+    inner_radius: float
+    dielectric_radius: float
+    conductor_radius: float
+    catheter_radius: float
+    dielectric_permittivity: float  # relative [1]
+    catheter_permittivity: float  # relative [1]
+    slot_permittivity: float  # relative, of what fills the slot [1]
+    coax_end: float
+    cap: float
+    slot_start: float
+    slot_end: float
+    wire: float
 
 
 @dataclass(frozen=True)
@@ -155,7 +183,9 @@ class ProbeData:
     shape: NeedleShape | TinesShape | AntennaShape
     cooling: Cooling | None
     sar: SarModel | None  # microwave only
-    efficiency: float  # of the generator's power, absorbed by the tissue [1]
+    efficiency: float  # of the power at the probe, absorbed by the tissue [1]
+    coaxial: CoaxialData | None = None  # microwave only: what its field is solved with
+    cable_loss: float = 0.0  # between generator and probe [dB]
     title: str = ""
     sources: Sources = field(default=_NO_SOURCES, compare=False, repr=False)
     sensors: Literal["none", "tine_tips"] = "none"  # thermometers that a generator can read
@@ -185,6 +215,17 @@ class ProbeData:
         return self.shape.diameter / 2
 
     @property
+    def frequency(self) -> float | None:
+        """Of the generator [Hz]; None for radiofrequency, where it does not matter."""
+        return None if self.sar is None else self.sar.frequency
+
+    @property
+    def arriving(self) -> float:
+        """Share of the generator's power that arrives at the probe [1]."""
+        share: float = 10.0 ** (-self.cable_loss / 10.0)
+        return share
+
+    @property
     def active_centre(self) -> float:
         """Middle of the heating part, along the axis from the tip towards the entry [m]."""
         if isinstance(self.shape, NeedleShape):
@@ -194,12 +235,28 @@ class ProbeData:
         return (self.shape.conducting_length - self.shape.arc_radius) / 2
 
     @property
+    def radiating_radius(self) -> float:
+        """Radius of the part that heats: of the bare wire, or of the shaft [m]."""
+        if isinstance(self.shape, AntennaShape) and self.shape.wire_diameter > 0.0:
+            return self.shape.wire_diameter / 2
+        return self.radius
+
+    @property
     def reach(self) -> tuple[float, float]:
         """Metal that lies ahead of the tip, and farthest from the axis [m, m]."""
         if isinstance(self.shape, TinesShape):
             ahead = self.shape.arc_radius + self.shape.tine_radius
             return ahead, self.shape.arc_centre_offset + ahead
         return 0.0, self.radius
+
+    def with_generator(
+        self, cable_loss: float | None = None, frequency: float | None = None
+    ) -> ProbeData:
+        """A copy for another cable [dB] or generator [Hz]; None keeps the catalogue's value."""
+        probe = self if cable_loss is None else replace(self, cable_loss=cable_loss)
+        if frequency is None or probe.sar is None:
+            return probe
+        return replace(probe, sar=replace(probe.sar, frequency=frequency))
 
     def with_cooling(
         self, coolant_temperature: float | None = None, h: float | None = None

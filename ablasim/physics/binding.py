@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ablasim import catalogue
 from ablasim.anatomy import Anatomy, ProbeShape
-from ablasim.catalogue import AntennaShape, TissueData
+from ablasim.catalogue import TissueData
+from ablasim.errors import UsageError
 from ablasim.mesh import TetMesh
+from ablasim.physics.antenna_heat import MicrowaveField, PlacedAntenna
+from ablasim.physics.antenna_section import Coaxial
 from ablasim.physics.binding_electrodes import build_electrodes
 from ablasim.physics.binding_generator import build_generator, sensor_weights
 from ablasim.physics.binding_vessels import vessel_walls
 from ablasim.physics.damage import Arrhenius, DeathModels, criterion
+from ablasim.physics.dielectric import dielectric
 from ablasim.physics.microwave import slot_pattern
 from ablasim.physics.problem import BioheatProblem, Electrodes, Laws, Materials, Wall
 from ablasim.physics.tissue import electrical_conductivity
@@ -53,7 +57,7 @@ def build_problem(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> Biohea
             perfusion_shutdown=SHUTDOWN[physics.perfusion_shutdown],
             death=death_models(scenario),
         ),
-        generator=build_generator(scenario.protocol, anatomy.probes[0].data.efficiency),
+        generator=build_generator(scenario.protocol, _efficiency(scenario, anatomy.probes)),
         walls=(
             *vessel_walls(scenario, anatomy, mesh),
             *probe_walls(mesh, anatomy.probes),
@@ -65,6 +69,8 @@ def build_problem(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> Biohea
         sensors=sensor_weights(scenario, anatomy, mesh),
     )
     if anatomy.probes[0].data.modality == "mw":
+        if physics.microwave_model == "field":
+            return _with_field(scenario, problem, anatomy.probes)
         return _with_absorption(problem, anatomy.probes)
     return problem
 
@@ -129,6 +135,13 @@ def _materials(tissues: list[TissueData]) -> Materials:
     )
 
 
+def _efficiency(scenario: Scenario, probes: tuple[ProbeShape, ...]) -> float:
+    """Share of the generator's power that heats; the field of an antenna holds its own."""
+    if probes[0].data.modality == "mw" and scenario.physics.microwave_model == "field":
+        return 1.0
+    return float(np.mean([probe.data.efficiency * probe.data.arriving for probe in probes]))
+
+
 def _electrodes(
     scenario: Scenario, anatomy: Anatomy, mesh: TetMesh, materials: Materials
 ) -> Electrodes | None:
@@ -151,19 +164,43 @@ def _at_points(mesh: TetMesh, region_values: Floats) -> Floats:
     return np.bincount(mesh.cells.ravel(), value, minlength=len(mesh.points)) / weight
 
 
+def _with_field(
+    scenario: Scenario, problem: BioheatProblem, probes: tuple[ProbeShape, ...]
+) -> BioheatProblem:
+    """The problem with the antennas' fields; several antennas share the power equally."""
+    placed = []
+    for probe in probes:
+        data = probe.data.coaxial
+        if data is None or probe.data.frequency is None:
+            raise UsageError(
+                f"physics.microwave_model: got 'field'; the catalogue has no cross-section of "
+                f"{probe.data.name}: use 'parametric'"
+            )
+        dimensions = {item.name: getattr(data, item.name) for item in fields(Coaxial)}
+        share = probe.data.arriving / len(probes)
+        placed.append(PlacedAntenna(probe.tip, probe.direction, Coaxial(**dimensions), share))
+    frequency = probes[0].data.frequency
+    assert frequency is not None
+    law = dielectric(scenario.physics.microwave_dielectric, frequency)
+    ambient = scenario.physics.initial_temperature_C
+    field = MicrowaveField(problem.mesh, tuple(placed), law, frequency, ambient)
+    return replace(problem, microwave=field)
+
+
 def _with_absorption(problem: BioheatProblem, probes: tuple[ProbeShape, ...]) -> BioheatProblem:
     """The problem with the antennas' pattern, scaled to one watt absorbed in the mesh.
 
-    Several antennas share the power equally.
+    Several antennas share the generator's power equally; a longer cable loses more of it.
     """
-    patterns = [_absorption(problem.mesh, probe) for probe in probes]
-    return replace(problem, absorption=np.mean(patterns, axis=0))
+    patterns = [absorption_pattern(problem.mesh, probe) for probe in probes]
+    weights = [probe.data.arriving for probe in probes]
+    return replace(problem, absorption=np.average(patterns, axis=0, weights=weights))
 
 
-def _absorption(mesh: TetMesh, probe: ProbeShape) -> Floats:
+def absorption_pattern(mesh: TetMesh, probe: ProbeShape) -> Floats:
     """One antenna's heat per point for one watt absorbed (n,), by quadrature on the cells."""
-    shape, sar = probe.data.shape, probe.data.sar
-    assert isinstance(shape, AntennaShape) and sar is not None
+    sar = probe.data.sar
+    assert sar is not None
     heat = np.zeros(len(mesh.points))
     volume = mesh.cell_volumes()
     corner = mesh.points[mesh.cells]
@@ -175,11 +212,11 @@ def _absorption(mesh: TetMesh, probe: ProbeShape) -> Floats:
         radial = np.linalg.norm(place - axial[:, None] * np.asarray(probe.direction), axis=1)
         value = slot_pattern(
             axial,
-            np.maximum(radial, probe.data.radius),
-            slot=shape.slot_from_tip,
+            np.maximum(radial, probe.data.radiating_radius),
+            centre=sar.heat_centre,
             width=sar.axial_length,
             attenuation=sar.attenuation,
-            radius=probe.data.radius,
+            radius=probe.data.radiating_radius,
             softening=sar.radial_offset,
         )
         share = (0.25 * volume * value)[:, None] * weights

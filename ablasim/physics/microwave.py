@@ -4,12 +4,14 @@ In the antenna's frame (z along the shaft from the tip, rho from the axis)
 
     g(rho, z) = exp(-((z - z_s)/L_s)^2) exp(-2 alpha (rho - a)) / (rho + r_s),
 
-the standard family of a radiating line in a lossy medium: cylindrical spread, decay of a plane wave
-with alpha the attenuation of the field in liver, a bounded width along the antenna. It is scaled so
+the standard family of a radiating line in a lossy medium: cylindrical spread, decay of a wave with
+alpha its attenuation in liver, a bounded width along the antenna, all fitted to the antenna's field
+solution at body temperature (`benchmarks/fit_parametric.py`). It is scaled so
 that the tissue absorbs exactly the power that the antenna puts into it. Heated tissue loses water
 and with it absorbs less: the pattern is weighted by sigma(T)/sigma(37 °C) at 2.45 GHz (sigmoid of
 Ji and Brace 2011, 10.1088/0031-9155/56/16/011) and scaled again, so that the wave's power moves
-outward. Near a vessel or a tumour the pattern is not distorted; that takes the field problem.
+outward. What drying does to the match of the antenna and to the shape of the pattern is left out:
+that takes the field problem.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ def slot_pattern(
     axial: Any,
     radial: Any,
     *,
-    slot: float,
+    centre: float,
     width: float,
     attenuation: float,
     radius: float,
@@ -56,12 +58,12 @@ def slot_pattern(
     Args:
         axial: distance from the tip along the shaft [m].
         radial: distance from the axis [m].
-        slot: where the slot's middle sits along the shaft [m].
+        centre: where the middle of the heat sits along the shaft [m].
         width: 1/e half width of the pattern along the shaft [m].
         attenuation: alpha of the field [1/m]; power decays with twice it.
-        radius: radius a of the catheter [m].
+        radius: radius a of the part that radiates [m].
         softening: r_s, added to the radius in the cylindrical spread [m].
         xp: array module.
     """
-    along = xp.exp(-(((axial - slot) / width) ** 2))
+    along = xp.exp(-(((axial - centre) / width) ** 2))
     return along * xp.exp(-2.0 * attenuation * (radial - radius)) / (radial + softening)

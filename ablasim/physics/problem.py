@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablasim.mesh import TetMesh
+from ablasim.physics.antenna_heat import MicrowaveField
 from ablasim.physics.blood import BloodTree
 from ablasim.physics.damage import DeathModels
 from ablasim.physics.electric import Circuit
@@ -152,6 +153,7 @@ class BioheatProblem:
         fixed_temperature: value where a point is held (n,) [°C], NaN where it is free.
         electrodes: the potential problem, or None.
         absorption: heat per point for one watt absorbed (n,) [W/W], or None.
+        microwave: heat of antennas that follows the temperature, or None.
         source: constant heat per point (n,) [W], or None.
         sensors: weights with which the points make up each sensor's temperature (s, n), or None.
     """
@@ -166,6 +168,7 @@ class BioheatProblem:
     fixed_temperature: Floats | None = None
     electrodes: Electrodes | None = None
     absorption: Floats | None = None
+    microwave: MicrowaveField | None = None
     source: Floats | None = None
     sensors: Floats | None = None
 

@@ -21,6 +21,17 @@ ENERGY_ROWS = (
     ("boundary_J", "Through the outer boundary"),
 )
 
+MICROWAVE_ROWS = (
+    ("Incident at the antenna", "incident_W", 2, "W"),
+    ("of it reflected into the cable", "reflected_W", 2, "W"),
+    ("of it absorbed in the tissue", "absorbed_tissue_W", 2, "W"),
+    ("of it lost along the antenna", "antenna_W", 2, "W"),
+    ("of it outside the tissue", "outside_W", 2, "W"),
+    ("Reflection S11, mean", "S11_dB", 1, "dB"),
+    ("Reflection S11 at the start", "S11_start_dB", 1, "dB"),
+    ("Reflection S11 at the end", "S11_end_dB", 1, "dB"),
+)
+
 PERFUSION_TEXT = {
     "peak_60C": "Capillary perfusion stops for good where tissue has reached 60 °C.",
     "none": "Capillary perfusion never stops, not even in dead tissue: the zone comes out smaller.",
@@ -108,6 +119,11 @@ def generator_rows(run: SavedRun) -> list[Row]:
     times = generator.get("rolloff_times_s") or []
     if times:
         rows.append(("Roll-offs", f"{len(times)}, the first after {times[0]:.0f} s"))
+    microwave = run.group("microwave")
+    rows += [
+        (label, number_text(microwave.get(key), digits, unit))
+        for label, key, digits, unit in MICROWAVE_ROWS
+    ]
     rows += [
         ("Final voltage (RMS)", number_text(generator.get("final_voltage_V"), 1, "V")),
         ("Final current (RMS)", number_text(generator.get("final_current_A"), 2, "A")),
@@ -263,10 +279,27 @@ def choices(run: SavedRun) -> list[str]:
             "above the evaporation band."
         )
     else:
-        sentences.append("Microwave heat: parametric distribution, scaled to the absorbed power.")
+        sentences.append(_microwave_text(run))
     outer = TEMPERATURE_TEXT.get(str(boundary.get("temperature")), "held at body temperature")
     sentences.append(f"Outer boundary of the block: {outer}.")
     return sentences
+
+
+def _microwave_text(run: SavedRun) -> str:
+    """Where the microwave heat comes from."""
+    microwave = run.group("microwave")
+    if microwave.get("model") != "field":
+        return (
+            "Microwave heat: parametric distribution, fitted to the antenna's field in liver at "
+            "body temperature and scaled to the absorbed power; drying changes it only locally."
+        )
+    count = int(microwave.get("solves") or 1)
+    times = "once" if count == 1 else f"{count} times as the tissue changed"
+    return (
+        "Microwave heat: field of the antenna in liver "
+        f"({str(microwave.get('dielectric')).replace('_', ' ')}), solved {times}; tumour and "
+        "vessels count as liver in the field, and the powers of several antennas add."
+    )
 
 
 def _range_text(band: Any) -> str:

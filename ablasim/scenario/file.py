@@ -17,7 +17,7 @@ from ablasim.scenario.messages import explain, likely_choice
 from ablasim.scenario.model import BROKEN_RULES, FILE_SECTIONS, Scenario
 from ablasim.scenario.protocol import Protocol
 from ablasim.scenario.rules import Draft, Finding, broken_rules
-from ablasim.scenario.treatment import ProbePlacement
+from ablasim.scenario.treatment import Physics, ProbePlacement
 
 
 def load_scenario(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
@@ -124,6 +124,7 @@ def _draft_from(data: dict[str, Any]) -> Draft:
         probes=_parts(ProbePlacement, data.get("probes")),
         protocol_mode=protocol.get("mode") if isinstance(protocol, dict) else None,
         protocol=_part(Protocol, protocol),
+        physics=_part(Physics, data.get("physics", {})),
         tissue_overrides=tuple(tissues) if isinstance(tissues, dict) else (),
     )
 

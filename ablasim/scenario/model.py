@@ -110,5 +110,6 @@ def _draft_of(scenario: Scenario) -> Draft:
         probes=dict(enumerate(scenario.probes)),
         protocol_mode=scenario.protocol.mode,
         protocol=scenario.protocol,
+        physics=scenario.physics,
         tissue_overrides=tuple(scenario.tissues),
     )

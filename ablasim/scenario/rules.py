@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ablasim.catalogue import tissue_names
-from ablasim.frames import MM
+from ablasim.errors import UsageError
+from ablasim.frames import MHZ, MM
+from ablasim.physics.dielectric import dielectric
 from ablasim.safe_yaml import KeyPath
 from ablasim.scenario.anatomy import IdealAnatomy, LabelMap, OwnMesh, Vessel
 from ablasim.scenario.fields import one_of
 from ablasim.scenario.geometry import Region, polyline_distance, shaft_axis, show, surface_points
 from ablasim.scenario.protocol import Protocol
 from ablasim.scenario.protocol_rules import protocol_faults
-from ablasim.scenario.treatment import ProbePlacement
+from ablasim.scenario.treatment import Physics, ProbePlacement
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Draft:
     probes: Mapping[int, ProbePlacement] = field(default_factory=dict)
     protocol_mode: str | None = None
     protocol: Protocol | None = None
+    physics: Physics | None = None
     tissue_overrides: tuple[str, ...] = ()
 
     @property
@@ -93,6 +96,32 @@ def protocol_fits_probe(draft: Draft) -> Iterator[Finding]:
         draft.protocol_mode, draft.protocol, draft.probes, draft.region, draft.vessels
     ):
         yield Finding(path, message)
+
+
+def generator_fits_antenna(draft: Draft) -> Iterator[Finding]:
+    """Cable and frequency belong to antennas; there must be dielectric data at the frequency."""
+    frequencies = set()
+    for index, probe in draft.probes.items():
+        for key in ("cable_loss_dB", "frequency_MHz"):
+            value = getattr(probe, key)
+            if value is not None and probe.data.modality != "mw":
+                yield Finding(
+                    ("probes", index, key),
+                    f"got {value:g}; only microwave probes have it, and {probe.model} is"
+                    f" {probe.data.modality}: remove the key",
+                )
+        frequency = probe.data.frequency
+        if frequency is None or draft.physics is None:
+            continue
+        frequencies.add(frequency)
+        key = "model" if probe.frequency_MHz is None else "frequency_MHz"
+        try:
+            dielectric(draft.physics.microwave_dielectric, frequency)
+        except UsageError as error:
+            yield Finding(("probes", index, key), str(error).removeprefix("antenna frequency: "))
+    if len(frequencies) > 1:
+        listed = ", ".join(f"{frequency / MHZ:g} MHz" for frequency in sorted(frequencies))
+        yield Finding(("probes",), f"got antennas of {listed}; one generator has one frequency")
 
 
 def coolant_needs_cooling(draft: Draft) -> Iterator[Finding]:
@@ -227,6 +256,7 @@ RULES: tuple[Rule, ...] = (
     one_source_of_anatomy,
     one_modality,
     protocol_fits_probe,
+    generator_fits_antenna,
     coolant_needs_cooling,
     overrides_are_used,
     mesh_surfaces_are_known,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ablasim import catalogue
-from ablasim.frames import MM
+from ablasim.frames import MHZ, MM
 from ablasim.scenario.fields import ArrheniusName, Point, ProbeName, Section, Temperature, fault
 
 
@@ -36,6 +36,21 @@ class ProbePlacement(Section):
         description="heat transfer to the coolant; by default the catalogue's [W/m2/K]",
     )
 
+    cable_loss_dB: float | None = Field(
+        default=None,
+        strict=True,
+        ge=0,
+        le=20,
+        description="loss between generator and microwave antenna; by default the catalogue's [dB]",
+    )
+    frequency_MHz: float | None = Field(
+        default=None,
+        strict=True,
+        gt=0,
+        le=30_000,
+        description="of the microwave generator; by default the catalogue's [MHz]",
+    )
+
     @model_validator(mode="after")
     def _tip_is_not_entry(self) -> ProbePlacement:
         if math.dist(self.tip_mm, self.entry_mm) < 1.0:
@@ -54,8 +69,10 @@ class ProbePlacement(Section):
 
     @property
     def data(self) -> catalogue.ProbeData:
-        """The catalogue's probe with this placement's coolant."""
-        return catalogue.probe(self.model).with_cooling(self.coolant_C, self.coolant_h_W_m2K)
+        """The catalogue's probe with this placement's coolant, cable and frequency."""
+        data = catalogue.probe(self.model).with_cooling(self.coolant_C, self.coolant_h_W_m2K)
+        frequency = None if self.frequency_MHz is None else self.frequency_MHz * MHZ
+        return data.with_generator(self.cable_loss_dB, frequency)
 
     @property
     def active_centre_mm(self) -> tuple[float, float, float]:
@@ -87,6 +104,18 @@ class Physics(Section):
         gt=0,
         le=100,
         description="width of the fall of electrical conductivity above the band [K]",
+    )
+    microwave_model: Literal["field", "parametric"] = Field(
+        default="field",
+        description="microwave heat from the antenna's field, solved again as the tissue heats, or"
+        " from a fixed pattern fitted to it",
+    )
+    microwave_dielectric: Literal[
+        "ji_brace_2011", "lopresto", "ji_brace_2011_at_37C", "lopresto_at_37C", "comsol_constant"
+    ] = Field(
+        default="ji_brace_2011",
+        description="permittivity and conductivity of liver at the antenna's frequency; those named"
+        " _at_37C and comsol_constant do not change with temperature",
     )
     blood_temperature_C: Temperature = Field(default=37.0, description="blood and perfusion [°C]")
     blood_warming: bool = Field(

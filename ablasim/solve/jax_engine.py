@@ -8,6 +8,7 @@ extrapolation was; that enters the error estimate of the step.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,6 +20,7 @@ from ablasim.errors import ResourceError
 from ablasim.physics.damage import Damage, fields_of, kinetics_of, unharmed
 from ablasim.physics.generator import Drive
 from ablasim.physics.problem import BioheatProblem
+from ablasim.solve.field_heat import Pattern
 from ablasim.solve.jax_step import (
     Death,
     Report,
@@ -36,6 +38,7 @@ from ablasim.solve.multigrid import Hierarchy, build_hierarchy
 from ablasim.solve.potential import UnitField, Wiring, solve_potential
 from ablasim.solve.rkc import coefficients, longest_step, stages_for
 from ablasim.solve.setup import electric_arrays, heat_arrays
+from ablasim.solve.stepping import MOST_CHANGE
 
 Floats = NDArray[np.float64]
 
@@ -44,6 +47,9 @@ POTENTIAL_TOLERANCE = {"float64": 1e-6, "float32": 1e-4}
 
 MOST_ITERATIONS = 500
 """Conjugate gradient iterations before the potential counts as failed."""
+
+NO_PATTERN: Any = np.zeros(0)
+"""In place of the antennas' pattern in a state without it; compiled functions never see one."""
 
 REBUILD_GROWTH = 2.5
 """Growth of the iterations after which the multigrid set-up is repeated."""
@@ -100,10 +106,14 @@ class JaxEngine:
                 conductance=self._put(1.0),
                 past_heat=zero,
                 past_step=self._put(0.0),
+                pattern=NO_PATTERN,
                 hot_seconds=self._put(np.zeros(self._branches)),
                 damage=None if self.death is None else self._unharmed(),
                 past_temperature=start if models and models.stasis != "none" else None,
             )
+            if problem.microwave is not None:
+                pattern = Pattern.at_start(problem.microwave, temperature)
+                return replace(state, pattern=pattern.pack())
             if self.electric is None:
                 return state
             state = replace(state, potential=self.electric.active)
@@ -151,10 +161,14 @@ class JaxEngine:
         with jax.default_device(self.device):
             stages = stages_for(step, float(fastest_rate(self.heat, state.enthalpy)))
             self.stages += stages + 1
+            constant, pattern, watts = self.constant, self._pattern(state), drive.scale(1.0)
+            if pattern is not None:
+                constant = self._point_values(watts * pattern.heat) + constant
+                state = replace(state, pattern=NO_PATTERN)
             control = self._put([step, *drive.limits()])
             moved = move_heat(
                 self.heat,
-                self.constant,
+                constant,
                 state,
                 control,
                 put(stages, "int32"),
@@ -165,8 +179,19 @@ class JaxEngine:
                 field = self._field(state, state.unit_heat)
             else:
                 field = self._unit_field(state, moved.temperature, drive.turn)
-            mesh = (self.cells, self.cell_volume, self.constant)
-            return close_step(self.heat, mesh, state, moved, field, control, self.death)
+            mesh = (self.cells, self.cell_volume, constant)
+            new, report = close_step(self.heat, mesh, state, moved, field, control, self.death)
+            if pattern is not None and self.problem.microwave is not None:
+                new = replace(new, pattern=pattern.stepped(step, watts).pack())
+                change = pattern.change(self.problem.microwave, self.temperature(new))
+                report = replace(report, change=put(MOST_CHANGE * change))
+            return new, report
+
+    def _pattern(self, state: State) -> Pattern | None:
+        """The antennas' heat as the state holds it; None without their field."""
+        if self.problem.microwave is None:
+            return None
+        return Pattern.unpack(state.pattern, len(self.graph.to_mesh))
 
     def _unit_field(self, state: State, temperature: Array, turn: int) -> UnitField:
         """The field of one volt at a temperature; for an antenna that of one absorbed watt."""
@@ -190,7 +215,12 @@ class JaxEngine:
         )
 
     def accept(self, state: State, report: Report, drive: Drive) -> State:
-        """After an accepted step: renew the multigrid when its iterations have grown."""
+        """After an accepted step: renew the multigrid when its iterations have grown, and the
+        antennas' field when the dielectric has changed."""
+        pattern, field = self._pattern(state), self.problem.microwave
+        if pattern is not None and field is not None:
+            renewed = pattern.renewed(field, self.temperature(state))
+            return state if renewed is pattern else replace(state, pattern=renewed.pack())
         if self.electric is not None:
             grown = int(report.iterations) > REBUILD_GROWTH * self._iterations_fresh + 3
             if grown or float(report.residual) > self.tolerance:
@@ -263,6 +293,11 @@ class JaxEngine:
         count = len(self.death.kinetics)
         start = unharmed(np.zeros(len(self.graph.to_mesh), self.dtype), count)
         return jax.tree.map(self._put, start)
+
+    def statistics(self, state: State) -> dict[str, float]:
+        """What else the engine counted: the antennas' power balance."""
+        pattern = self._pattern(state)
+        return {} if pattern is None else pattern.statistics()
 
     def _to_mesh(self, values: Array | Floats) -> Floats:
         return np.asarray(values, dtype=float)[self.graph.from_mesh]

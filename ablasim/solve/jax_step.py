@@ -8,6 +8,7 @@ gathers what the host must know.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -72,6 +73,7 @@ class State:
         conductance: [S].
         past_heat: driven heat at the start of the step before, or used in it where dried (n,) [W].
         past_step: its length [s]; 0 where there is none to extrapolate from.
+        pattern: of microwave antennas, packed (see `field_heat`); empty without their field.
         hot_seconds: how long each branch of a stream has had a wall that coagulates blood (c,) [s];
             from STASIS_SECONDS on the branch has no flow any more.
         damage: under the death models; None where they are not carried.
@@ -87,6 +89,7 @@ class State:
     conductance: Array
     past_heat: Array
     past_step: Array
+    pattern: Any
     hot_seconds: Array
     damage: Damage | None = None
     past_temperature: Array | None = None
@@ -238,7 +241,8 @@ def close_step(
         residual=field.residual,
     )
     past = jnp.where(dried, moved.driven, now)
-    new = State(
+    new = replace(
+        state,
         enthalpy=moved.enthalpy,
         peak=peak,
         potential=field.potential,

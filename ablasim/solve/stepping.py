@@ -92,6 +92,9 @@ class Engine(Protocol):
     def sigma(self, state: Any) -> Floats | None:
         """Electrical conductivity per cell (m,) [S/m]."""
 
+    def statistics(self, state: Any) -> dict[str, float]:
+        """What else the engine counted."""
+
 
 @dataclass(frozen=True)
 class StepControl:
@@ -338,6 +341,7 @@ def _solution(
             "stages": float(engine.stages),
             "seconds": time.perf_counter() - clock.begun,
             "start_seconds": max(clock.first_step - clock.begun, 0.0),
+            **engine.statistics(state),
         },
         device=engine.device_name,
         damage=engine.damage(state),

@@ -15,6 +15,8 @@ LAWS = ("physics.tissue", "physics.electric", "physics.microwave", "physics.vess
 LAWS += ("physics.generator", "physics.generator_pulsed", "physics.generator_ramp")
 LAWS += ("physics.generator_steps", "physics.generator_temperature", "physics.damage")
 LAWS += ("physics.blood", "physics.nusselt")
+LAWS += ("physics.dielectric", "physics.antenna_section", "physics.antenna_field")
+LAWS += ("physics.antenna",)
 
 # From top to bottom, the way the data flows. A module may import from its own layer and from those
 # above. A name also covers what is inside it (`solve.kernels` in `solve`) and its parts (`mesh_cut`
@@ -22,17 +24,20 @@ LAWS += ("physics.blood", "physics.nusselt")
 LAYERS = (
     "errors frames progress cache",
     "safe_yaml",
+    "physics.dielectric",  # above the scenario, which refuses a frequency without data
     "catalogue",  # above the scenario, which checks its names against the catalogue
     "scenario",
     "shapes centreline",
     "anatomy labelmap mesh mesher",
     "own_mesh",
-    " ".join(LAWS),
+    " ".join(law for law in LAWS if law != "physics.dielectric"),
+    "physics.antenna_coupling physics.antenna_heat",
     "physics.problem",
     "physics.binding",
     "solve.solution solve.layout solve.checkpoint",
     "solve.stepping",
-    "solve.kernels solve.multigrid solve.rkc solve.potential solve.streams solve.setup",
+    "solve.field_heat solve.kernels solve.multigrid solve.rkc solve.potential solve.streams"
+    " solve.setup",
     "solve.jax_step",
     "solve.jax_engine solve.dolfinx_engine",
     "solve",
@@ -63,6 +68,7 @@ LIBRARIES = {
     "SimpleITK": ("labelmap",),
     "meshio": ("mesh",),
     "mmgpy": ("mesh", "mesher"),
+    "skfem": ("physics.antenna",),
 }
 NEVER = ("pickle", "marshal", "shelve", "urllib.request", "requests", "socket", "http.client")
 
