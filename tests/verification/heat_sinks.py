@@ -29,8 +29,13 @@ def beside(
     return PREVIEW | {"anatomy.vessels": [vessel]}
 
 
-RF, MW = "rf_without_vessel", "mw_beside_hepatic_vein"
+RF = "rf_without_vessel"
 MW_RADIUS_MM = 0.9
+ANTENNA: dict[str, Any] = {
+    "probes": [{"model": "slot_antenna_2450", "tip_mm": [0, 0, -6.5], "entry_mm": [0, 0, 90]}],
+    "protocol.power_W": 18,
+}
+"""In place of the needle, at the power that gives a zone of about the same volume."""
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "rf": (RF, PREVIEW),
@@ -39,7 +44,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "rf_15_at_5": (RF, beside(15.0, 5.0)),
     "rf_10_at_8": (RF, beside(10.0, 8.0)),
     "rf_10_at_30": (RF, beside(10.0, 30.0)),
-    "mw": (MW, PREVIEW | {"anatomy.vessels": []}),
-    "mw_10_at_5": (MW, beside(10.0, 5.0, MW_RADIUS_MM)),
+    "mw": (RF, PREVIEW | ANTENNA),
+    "mw_10_at_5": (RF, beside(10.0, 5.0, MW_RADIUS_MM) | ANTENNA),
 }
 """Name of the case: the scenario's file and what is overridden in it."""
