@@ -259,6 +259,8 @@ def choices(run: SavedRun) -> list[str]:
     boundary: Mapping[str, Any] = scenario.get("boundary") or {}
     choice = str(physics.get("perfusion_shutdown", "peak_60C"))
     blood = number_text(physics.get("blood_temperature_C"), 1, "°C")
+    warms = physics.get("blood_warming", True)
+    warming = f"that enters at {blood} and warms on its way" if warms else f"at {blood}"
     sentences = [
         PERFUSION_TEXT.get(choice, f"Perfusion shut-down: {choice}."),
         f"Lethal criterion of the margin: tissue that {run.criterion.says} at any time, "
@@ -268,8 +270,7 @@ def choices(run: SavedRun) -> list[str]:
         "inside the zone.",
         "Heat: Pennes equation in enthalpy form; water evaporates between "
         f"{_range_text(physics.get('vaporisation_band_C'))} °C.",
-        f"Vessels: heat transfer at the wall to blood at {blood}; vessels below 3 mm count as "
-        "perfusion.",
+        f"Vessels: heat transfer at the wall to blood {warming}; thin vessels count as perfusion.",
     ]
     if modality(run) == "rf":
         drop = number_text(physics.get("sigma_drop_K"), 0, "K")
