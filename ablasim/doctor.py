@@ -30,6 +30,7 @@ PACKAGES = (
     "jax",
     "jaxlib",
     "pyamg",
+    "scikit-fem",
     "meshio",
     "mmgpy",
     "pydantic",

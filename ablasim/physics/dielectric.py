@@ -69,7 +69,8 @@ class Dielectric:
         t = np.asarray(temperature, dtype=float)
         t = t if self.frozen is None else np.full_like(t, self.frozen)
         loss = self.conductivity(t) / (2.0 * np.pi * self.frequency * VACUUM_PERMITTIVITY)
-        value: Complexes = self.permittivity(t) - 1j * loss
+        # a sigmoid without an offset falls below vacuum far above the temperatures it was fitted to
+        value: Complexes = np.maximum(self.permittivity(t), 1.0) - 1j * loss
         return value
 
     @property

@@ -42,6 +42,13 @@ def test_complex_permittivity_of_a_lossy_wave() -> None:
     assert value == pytest.approx(np.full(2, 43.03 - 1j * loss))
 
 
+def test_dried_tissue_is_never_below_vacuum() -> None:
+    """Lopresto's permittivity has no offset: at 250 °C its sigmoid alone would be 0.02."""
+    law = dielectric("lopresto", 2.45e9)
+    assert law.permittivity(np.array([250.0]))[0] < 0.1
+    assert law.complex_permittivity(np.array([250.0]))[0].real == 1.0
+
+
 def test_a_frozen_law_ignores_the_temperature() -> None:
     frozen = dielectric("ji_brace_2011_at_37C", 2.45e9)
     live = dielectric("ji_brace_2011", 2.45e9)
