@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import exact
 import numpy as np
 import pytest
+
+from ablasim.verify import exact
 
 MM = 1e-3
 K = 0.52
@@ -42,6 +43,40 @@ def test_point_source() -> None:
     assert_printed(
         exact.point_source(r, 5.0, K, PERFUSION), "69.2028 15.6470 4.71711 1.59983 0.218100"
     )
+
+
+def test_point_source_switched_on() -> None:
+    r = np.array([5.0, 10.0, 20.0]) * MM
+    for perfusion, time, table in (
+        (PERFUSION, 60.0, "29.2857 0.866503 2.4e-5"),
+        (PERFUSION, 300.0, "64.0435 11.9033 0.470197"),
+        (PERFUSION, 600.0, "68.3169 14.9071 1.23500"),
+        (0.0, 600.0, "106.4586 33.2074 4.50061"),
+    ):
+        theta = exact.point_source_transient(r, time, 5.0, K, perfusion, CAPACITY)
+        assert_printed(theta, table)
+
+
+def test_cooled_sphere() -> None:
+    r = np.array([2.0, 3.0, 5.0, 10.0]) * MM
+    theta = exact.cooled_sphere_temperature(r, 1.5 * MM, 20.0, SIGMA, K)
+    assert_printed(theta, "24.0144 32.0192 26.8962 16.3298")
+    resistance = exact.sphere_resistance(1.5 * MM, SIGMA)
+    assert_printed(resistance, "159.314")
+    assert_printed(400.0 / resistance, "2.51076")
+
+
+@pytest.mark.parametrize(
+    ("k_slope", "sigma_slope", "printed"),
+    [(0.0, 0.015, "41.1027"), (0.0033, 0.0, "29.2959"), (0.0033, 0.015, "36.2276")],
+)
+def test_kohlrausch(k_slope: float, sigma_slope: float, printed: str) -> None:
+    """The largest temperature lies where phi = V/2; between, the relation inverts."""
+    phi = np.array([0.0, 3.0, 10.0, 16.0])
+    theta = exact.kohlrausch_temperature(phi, 20.0, K, k_slope, SIGMA, sigma_slope)
+    assert_printed(theta[2], printed)
+    back = exact.kohlrausch_integral(theta, K, k_slope, SIGMA, sigma_slope)
+    assert back == pytest.approx(0.5 * phi * (20.0 - phi), rel=1e-10)
 
 
 def test_sphere_source() -> None:

@@ -155,3 +155,72 @@ def robin_half_space(
     # exp(2 eta beta + beta^2) erfc(eta + beta) overflows; erfcx takes the exponentials together
     theta: Floats = liquid * (erfc(eta) - np.exp(-(eta**2)) * erfcx(eta + beta))
     return theta
+
+
+def point_source_transient(
+    r: Floats, time: float, power: float, k: float, perfusion: float, capacity: float
+) -> Floats:
+    """F2: theta at a time [s] after a point source was switched on over theta = 0 [K].
+
+    The other arguments are those of `point_source`; capacity is rho c [J/m3/K].
+    """
+    mu, beta = np.sqrt(perfusion / k), perfusion / capacity
+    x, y = r / np.sqrt(4.0 * k / capacity * time), np.sqrt(beta * time)
+    waves = np.exp(-mu * r) * erfc(x - y) + np.exp(mu * r) * erfc(x + y)
+    theta: Floats = power / (8.0 * np.pi * k * r) * waves
+    return theta
+
+
+def cooled_sphere_temperature(
+    r: Floats, radius: float, voltage: float, sigma: float, k: float
+) -> Floats:
+    """F4: steady theta around a spherical electrode that is held at theta = 0 [K].
+
+    The current spreads to infinity; tissue without perfusion.
+
+    Args:
+        r: distance from the centre (n,) [m].
+        radius: of the electrode [m].
+        voltage: root mean square [V].
+        sigma: electrical conductivity [S/m].
+        k: thermal conductivity [W/m/K].
+    """
+    x = radius / r
+    theta: Floats = sigma * voltage**2 / (2.0 * k) * (x - x**2)
+    return theta
+
+
+def sphere_resistance(radius: float, sigma: float) -> float:
+    """F4: resistance from a sphere of a radius [m] to infinity [ohm]."""
+    return float(1.0 / (4.0 * np.pi * sigma * radius))
+
+
+def kohlrausch_integral(
+    theta: Floats, k: float, k_slope: float, sigma: float, sigma_slope: float
+) -> Floats:
+    """F6: integral of k/sigma over temperature from 0 to theta (n,) [V2].
+
+    k = k0 + k_slope theta, sigma = sigma0 (1 + sigma_slope theta). Where electrodes at 0 and V are
+    the only places that heat and current leave through, and are held at theta = 0, it equals
+    phi (V - phi)/2 at every point of any geometry (Kohlrausch 1900).
+    """
+    if sigma_slope == 0.0:
+        plain: Floats = (k * theta + 0.5 * k_slope * theta**2) / sigma
+        return plain
+    log = np.log1p(sigma_slope * theta) / sigma_slope
+    value: Floats = (k * log + k_slope * (theta - log) / sigma_slope) / sigma
+    return value
+
+
+def kohlrausch_temperature(
+    potential: Floats, voltage: float, k: float, k_slope: float, sigma: float, sigma_slope: float
+) -> Floats:
+    """F6: theta (n,) [K] where the potential is phi (n,) [V], by inverting the relation above."""
+    wanted = 0.5 * potential * (voltage - potential)
+    theta: Floats = np.zeros_like(wanted)
+    for _ in range(60):
+        missing = wanted - kohlrausch_integral(theta, k, k_slope, sigma, sigma_slope)
+        theta = theta + missing * sigma * (1.0 + sigma_slope * theta) / (k + k_slope * theta)
+        if np.abs(missing).max() < 1e-12 * voltage**2:
+            break
+    return theta
