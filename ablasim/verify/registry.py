@@ -16,6 +16,7 @@ FAMILIES = (
     "thermal",
     "electric",
     "phase_change",
+    "vessel",
     "manufactured",
 )
 """Modules of this package that hold cases, in the order of the page."""
