@@ -14,6 +14,7 @@ from ablasim.verify.case import Case
 
 FAMILIES = (
     "thermal",
+    "heating",
     "electric",
     "phase_change",
     "vessel",

@@ -71,7 +71,7 @@ def half_plane(distance: float, refine: int) -> Plane:
     finest = 0.25 * MM
     radii = spaced(
         (RADIUS, middle, distance, 2.0 * distance),
-        lambda r: finest + 0.2 * np.minimum(np.abs(r - distance), r - RADIUS + 1.0 * MM),
+        lambda r: finest + 0.2 * np.minimum(np.abs(r - distance), r - RADIUS + 0.5 * MM),
         refine,
     )
     angles = spaced(
@@ -140,9 +140,9 @@ def line_beside_vessel(distance: float, perfusion: float) -> Iterator[Row]:
     """F10 for one distance, with or without perfusion."""
     for coefficient in COEFFICIENTS:
         line = LineBesideVessel(LINE_POWER, RADIUS, distance, coefficient, K, perfusion)
-        found, heat, _ = beside(line, 2)
+        found, heat, _ = beside(line, 3)
         wall = "held" if math.isinf(coefficient) else f"h = {coefficient:g} W/m2/K"
-        plane = half_plane(distance, 2)
+        plane = half_plane(distance, 3)
         for name, mask in plane.places.items():
             x, y, _ = plane.mesh.points[mask][0]
             expected = float(line.theta(np.array([x]), np.array([abs(y)]))[0])

@@ -13,6 +13,7 @@ import pytest
 
 from ablasim.verify import exact, exact_vessel
 from ablasim.verify.exact_front import LineSinkFront, PlanarFront
+from ablasim.verify.exact_heating import LaserPulse, heated_box
 from ablasim.verify.exact_vessel import LineBesideVessel
 
 MM = 1e-3
@@ -190,7 +191,7 @@ INF = float("inf")
     ],
 )
 def test_line_beside_vessel(distance: float, h: float, plain: str, perfused: str) -> None:
-    """To one in the last printed digit, or 2.1e-5: the printed perfused rows without wall resistance
+    """To one in the last printed digit, or 2.1e-5: the printed perfused rows of a held wall
     were evaluated with h = 1e7, not with its limit."""
 
     def close(values: Iterable[float], table: str) -> bool:
@@ -231,3 +232,26 @@ def test_vessel_in_source() -> None:
     assert_printed(theta, "11.1642 36.7099 52.8959 68.4898 75.1670")
     theta = exact_vessel.tissue_cylinder(r[:4], 1.5 * MM, 10 * MM, 1200.0, 1e6, K)
     assert_printed(theta, "27.1528 90.5564 131.982 162.573")
+
+
+def test_laser_pulse() -> None:
+    """To 1e-5: the printed values have D = 0.12 mm2/s to two digits, and rho c = k/D."""
+    pulse = LaserPulse(21.0, 0.3, 60.0, 4.5 * MM, 0.12e-6, 0.45837 / 0.12e-6, 0.0013)
+    r = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0]) * MM
+    z = np.array([-2.0, -1.0, 0.0, 1.0, 2.0, 5.0, 1.0]) * MM
+    printed = [0.260552, 1.43244, 3.98152, 6.37121, 7.17285, 6.22017, 4.62082]
+    assert pulse.theta(r, z, 5.0) == pytest.approx(printed, rel=1e-5)
+    assert pulse.source(np.zeros(2), np.array([-1e-9, 1e-9])) == pytest.approx(
+        [0.0, 1.3204e8], 1e-4
+    )
+
+
+def test_heated_box() -> None:
+    """One cosine decays with its own rate; a uniform source without perfusion warms steadily."""
+    count, width, time = 9, 8.0 * MM, 50.0
+    x = np.linspace(0.0, width, count)
+    wave = np.cos(2.0 * np.pi * x / width)[:, None, None] * np.ones((1, count, count))
+    theta = heated_box(1e6 * (wave + 1.0), width / (count - 1), time, K, 0.0, CAPACITY)
+    rate = K * (2.0 * np.pi / width) ** 2 / CAPACITY
+    expected = 1e6 / CAPACITY * (time + wave * (1.0 - np.exp(-rate * time)) / rate)
+    assert theta == pytest.approx(expected, rel=1e-10)
