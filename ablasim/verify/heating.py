@@ -97,7 +97,7 @@ def laser_pulse() -> Iterator[Row]:
         found = np.array([theta[mask].mean() for mask in near])
         # far from the sides of the wedge, which the medium of the closed form does not have
         inside = (place[:, 0] < 8.0 * MM) & (np.abs(place[:, 1]) < 5.5 * MM)
-        expected = PULSE.theta(*place[inside].T, AFTER)
+        expected = PULSE.theta(place[inside, 0], place[inside, 1], AFTER)
         errors.append(root_mean_square(theta[inside] - expected))
     for (r, z), wanted, got in zip(SPOTS, truth, found, strict=True):
         quantity = f"theta at r = {r:g}, z = {z:g} mm, {AFTER:g} s"

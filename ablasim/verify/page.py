@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Iterator, Sequence
@@ -123,16 +124,22 @@ def row_cells(outcome: Outcome) -> Iterator[tuple[str, ...]]:
             outcome.case.name,
             row.quantity,
             row.unit,
-            f"{row.reference:.6g}",
-            f"{row.computed:.6g}",
+            _number(row.reference),
+            _number(row.computed),
             error_text(row, limit),
             "" if limit is None else size_text(limit.value, limit.unit),
             VERDICT[outcome.verdict(row)],
         )
 
 
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.6g}"
+
+
 def error_text(row: Row, limit: Tolerance | None) -> str:
     """A row's error in the unit of its tolerance."""
+    if math.isnan(row.error):
+        return "-"
     return f"{row.error:.3g}" if limit is None else size_text(row.error, limit.unit)
 
 

@@ -19,6 +19,8 @@ FAMILIES = (
     "phase_change",
     "vessel",
     "manufactured",
+    "sinks",
+    "published",
 )
 """Modules of this package that hold cases, in the order of the page."""
 

@@ -41,7 +41,7 @@ LAYERS = (
     "run",
     "verify.case",
     "verify.runner verify.exact verify.patches",
-    "verify.scenes",
+    "verify.scenes verify.runs verify.cube",
     "verify",
     "doctor",
     "cli",
