@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from ablasim.errors import AblasimError, ConvergenceError, Interrupted, ResourceError
@@ -13,6 +14,14 @@ from ablasim.verify.case import Case, Outcome, Row
 
 FAILED_EXIT_CODE = 1
 """Exit code of `ablasim verify` where a case fails."""
+
+
+_listener: ContextVar[ProgressCallback | None] = ContextVar("listener", default=None)
+
+
+def inner_progress() -> ProgressCallback | None:
+    """What a case passes to the mesher and the solver, so that a long case shows signs of life."""
+    return _listener.get()
 
 
 def run_cases(
@@ -30,12 +39,31 @@ def run_cases(
         ResourceError, Interrupted: these end everything.
     """
     for number, case in enumerate(cases):
-        if progress is not None:
-            message = f"{case.name} ({number + 1} of {len(cases)}): {case.title}"
-            progress(Progress("verify", number / len(cases), message))
-        yield run_case(case)
+        if progress is None:
+            yield run_case(case)
+            continue
+        name, done = f"{case.name} ({number + 1} of {len(cases)})", number / len(cases)
+        progress(Progress("verify", done, f"{name}: {case.title}"))
+        token = _listener.set(_forward(progress, name, done))
+        try:
+            outcome = run_case(case)
+        finally:
+            _listener.reset(token)
+        yield outcome
     if progress is not None:
         progress(Progress("verify", 1.0, f"{len(cases)} cases done"))
+
+
+def _forward(progress: ProgressCallback, name: str, done: float) -> ProgressCallback:
+    """Tell what goes on inside a case, as part of the stage "verify"."""
+
+    def tell(event: Progress) -> None:
+        what = event.message or event.stage
+        if event.time_s is not None and event.duration_s is not None:
+            what = f"{event.time_s:.0f} of {event.duration_s:.0f} s"
+        progress(Progress("verify", done, f"{name}: {what}"))
+
+    return tell
 
 
 def run_case(case: Case) -> Outcome:

@@ -19,7 +19,7 @@ from ablasim.physics.problem import BioheatProblem
 from ablasim.run import step_control
 from ablasim.scenario import Scenario, load_scenario
 from ablasim.solve import Solution
-from ablasim.verify.runner import require
+from ablasim.verify.runner import inner_progress, require
 from ablasim.verify.scenes import Floats, end_of
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
@@ -100,7 +100,7 @@ def stages(case: Scenario, times: tuple[float, ...] = (), anatomy: Anatomy | Non
         anatomy: instead of the scenario's own.
     """
     shapes = anatomy or build_anatomy(case)
-    mesh = cached_mesh(shapes, case.numerics.resolution)
+    mesh = cached_mesh(shapes, case.numerics.resolution, progress=inner_progress())
     return stages_of(case, shapes, build_problem(case, shapes, mesh), times)
 
 

@@ -19,7 +19,7 @@ from ablasim.physics.generator import ConstantGenerator
 from ablasim.physics.problem import BioheatProblem, Laws, Materials
 from ablasim.shapes import Sdf
 from ablasim.solve import Solution, Status, StepControl, solve
-from ablasim.verify.runner import require
+from ablasim.verify.runner import inner_progress, require
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ def end_of(problem: BioheatProblem, control: StepControl | None = None) -> Solut
     Raises:
         ConvergenceError: the run stopped early, or its heat account does not close.
     """
-    solution = solve(problem, control=control, device="cpu")
+    solution = solve(problem, control=control, device="cpu", progress=inner_progress())
     require(solution.status is Status.DONE, f"the run ended: {solution.status.value}")
     balance = abs(solution.energy["balance_error"])
     require(balance < ACCOUNT, f"the heat account is off by {balance:.1e} of its largest part")

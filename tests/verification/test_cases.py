@@ -162,3 +162,13 @@ def test_the_page_shows_a_failure_like_any_other() -> None:
     assert "1 cases: 0 pass, 1 fail, 0 count as neither" in text
     assert "The likely cause." in text
     assert "ablasim verify --write" in text and "not a medical device" in text
+
+
+def test_a_long_case_shows_signs_of_life() -> None:
+    """Catches a case of minutes during which nothing is told."""
+    events = []
+    (case,) = select(["F7"])
+    list(run_cases([case], progress=events.append))
+    assert {event.stage for event in events} == {"verify"}
+    assert any(" of 4000 s" in event.message for event in events)
+    assert events[-1].fraction == 1.0
