@@ -285,9 +285,7 @@ def info(
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[CASE]...", help="Names or globs such as 'F8*'; by default every case."
-        ),
+        typer.Argument(metavar="CASE", help="Names or globs such as 'F8*'; by default every case."),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Only the half that the tests run.")

@@ -162,7 +162,7 @@ CASES = (
         name="F14",
         title="Laser pulse of 0.3 s into absorbing tissue, 5 s after its begin",
         kind="exact",
-        source="Vyas and Rustgi 1992, Med Phys 19:1319, as Green's function of free space",
+        source="Vyas and Rustgi 1992, as Green's function of free space",
         catches="a source that is spread over the edge of the region that it fills, and perfusion "
         "that counts only where heat is put in",
         tolerances={VALUE: Tolerance(ONE_PER_CENT), "order": Tolerance(0.2)},

@@ -241,7 +241,7 @@ CASES = (
         name="F9a",
         title="Tissue vaporises from a hot wall on: where the front is",
         kind="exact",
-        source="Neumann's solution of the two-phase Stefan problem (Carslaw and Jaeger, 11.2)",
+        source="Neumann's solution of the two-phase Stefan problem (Carslaw and Jaeger, textbook)",
         catches="latent heat that is lost when a step jumps the band, or counted for the wrong "
         "share of the water: the front runs ahead",
         tolerances={VALUE: Tolerance(ONE_PER_CENT), "order": ORDER_ONE},

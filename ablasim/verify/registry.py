@@ -59,7 +59,8 @@ def select(patterns: Sequence[str] = (), *, quick: bool = False) -> tuple[Case, 
     """The cases that match any of the patterns (all without patterns), in the page's order.
 
     Args:
-        patterns: names or globs such as F8*; upper and lower case are the same.
+        patterns: names, globs such as F8*, or what several names begin with before a dash (F10
+            for F10-7.5mm); upper and lower case are the same.
         quick: only those of the quick half.
 
     Raises:
@@ -90,4 +91,8 @@ def select(patterns: Sequence[str] = (), *, quick: bool = False) -> tuple[Case, 
 
 
 def _matches(case: Case, pattern: str) -> bool:
-    return fnmatchcase(case.name.lower(), pattern.lower())
+    name, wanted = case.name.lower(), pattern.lower()
+    if fnmatchcase(name, wanted):
+        return True
+    alone = any(other.name.lower() == wanted for other in all_cases())
+    return not alone and name.startswith(f"{wanted}-")

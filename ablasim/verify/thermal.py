@@ -312,7 +312,7 @@ def _wall(refine: int, name: str, sizes: str) -> Case:
         name=name,
         title=f"Half space warmed by a liquid through its wall, {sizes} sizes",
         kind="exact",
-        source="Carslaw and Jaeger, Conduction of Heat in Solids, 2nd ed., 2.7",
+        source="half space behind a surface resistance (Carslaw and Jaeger, textbook)",
         catches="a Robin condition of the wrong sign or lumped on the wrong area, and a wall whose "
         "liquid is taken for a held temperature: the wall itself is 14 K below it after 10 s",
         tolerances={VALUE: Tolerance(ONE_PER_CENT)},
@@ -345,7 +345,7 @@ CASES = (
         name="F2",
         title="Point source switched on, with and without perfusion",
         kind="exact",
-        source="Carslaw and Jaeger, Conduction of Heat in Solids, 2nd ed., 10.2, with perfusion",
+        source="continuous point source (Carslaw and Jaeger, textbook), with perfusion",
         catches="a heat capacity that belongs to another volume than the perfusion: the steady "
         "state stays right and the time to reach it does not",
         tolerances={VALUE: Tolerance(ONE_PER_CENT), "order": Tolerance(0.2)},

@@ -213,7 +213,7 @@ def _beside(distance: float, perfusion: float) -> Case:
         name=f"F10-{distance / MM:g}mm{'-perfused' if perfusion else ''}",
         title=f"Line source {distance / MM:g} mm from the axis of a 5 mm vessel, tissue {what}",
         kind="exact",
-        source="Robin cylinder and line source: images and Bessel series (Carslaw and Jaeger, 14)",
+        source="Robin cylinder and line source: images and Bessel series",
         catches="a wall coefficient on the wrong area or against the wrong temperature, a sink "
         "that counts inside the vessel, and heat that the vessel takes but nobody books",
         tolerances={VALUE: Tolerance(ONE_PER_CENT), "order": Tolerance(0.2)},
@@ -237,7 +237,7 @@ CASES = (
         name="F11-krogh",
         title="3 mm vessel that drains a tissue cylinder of 20 mm (Krogh), no perfusion",
         kind="exact",
-        source="Krogh 1919, as heat: q(a2 - r2)/4k + (q b2/2k) ln(r/a) + q(b2 - a2)/(2 a h)",
+        source="Krogh cylinder: q(a2 - r2)/4k + (q b2/2k) ln(r/a) + q(b2 - a2)/(2 a h)",
         catches="an insulated rim that leaks, and a wall that takes other than all of the heat",
         tolerances={VALUE: Tolerance(ONE_PER_CENT), "order": Tolerance(0.2)},
         compute=partial(vessel_in_source, KROGH, 0.0, (1.5, 3.0, 5.0, 10.0)),

@@ -135,6 +135,7 @@ def test_errors_count_as_they_say() -> None:
 def test_names_and_globs_choose_cases() -> None:
     assert [case.name for case in select(["f7"])] == ["F7"]
     assert {case.name for case in select(["F8*", "F1"])} == {"F1", "F8", "F8-fine"}
+    assert len(select(["F10"])) == 4  # F10-7.5mm and its like
     assert all(case.quick for case in select(quick=True))
     assert len(select(quick=True)) < len(select()) == len(all_cases())
     with pytest.raises(UsageError, match="no case has that name.*F5"):
