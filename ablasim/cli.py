@@ -1,4 +1,4 @@
-"""`ablasim check|mesh|run|view|info|doctor`.
+"""`ablasim check|mesh|run|view|info|verify|doctor`.
 
 Heavy imports stand inside the commands: `--help` and `check` load neither JAX, VTK nor the mesher.
 """
@@ -284,6 +284,47 @@ def info(
         printed.append((name, row.quantity, f"{row.value:g}", row.unit, source))
         before = (row.name, row.source)
     print_rows(printed, header=("name", "quantity", "value", "unit", "source"))
+
+
+@app.command()
+def verify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CASE", help="Names or globs such as 'F8*'; by default every case."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only the half that the tests run.")
+    ] = False,
+    list_only: Annotated[bool, typer.Option("--list", help="List the cases; run nothing.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the page (Markdown) to a file."),
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the page to docs/verification.md.")
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """Compare with exact solutions, other programs and published experiments.
+
+    Prints each number beside its reference and its tolerance. The exit code is 0 if every case
+    passes, 1 if one fails, 2 for a name that no case has.
+    """
+    from ablasim.cli_verify import page_path, print_list, verify_cases
+    from ablasim.verify import select
+
+    cases = select(names or (), quick=quick)
+    if list_only:
+        print_list(cases, as_json=as_json)
+        return
+    set_up_logging(verbose=verbose)
+    page = page_path(output, write=write)
+    code = verify_cases(cases, page=page, as_json=as_json, quiet=quiet, verbose=verbose)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

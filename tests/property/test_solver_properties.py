@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from patches import box, sphere_patch
 from scipy.spatial.transform import Rotation
 
 from ablasim.mesh import TetMesh, boundary_faces
@@ -24,6 +23,7 @@ from ablasim.physics.electric import far_field_conductance
 from ablasim.physics.generator import ConstantGenerator, Drive
 from ablasim.physics.problem import BioheatProblem, Electrodes, Laws, Materials, Wall
 from ablasim.solve import Solution, Status, StepControl, jax_engine, solve
+from ablasim.verify.patches import box, sphere_patch
 
 Floats = NDArray[np.float64]
 

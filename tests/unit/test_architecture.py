@@ -46,6 +46,10 @@ LAYERS = (
     "report",
     "view",
     "run",
+    "verify.case",
+    "verify.runner verify.exact verify.patches",
+    "verify.scenes verify.runs verify.cube",
+    "verify",
     "doctor",
     "cli",
     "__main__",
@@ -56,7 +60,7 @@ JAX += ("solve.jax_step", "solve.jax_engine", "solve.streams")
 
 # Who alone may import a library (and what a library drags along).
 LIBRARIES = {
-    "jax": JAX,
+    "jax": (*JAX, "verify.fields"),
     "jaxlib": JAX,
     "dolfinx": ("solve.dolfinx_engine",),
     "dolfinx_solver": ("solve.dolfinx_engine",),

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from patches import box, cylinder_patch
 
 from ablasim.anatomy import Anatomy, build_anatomy
 from ablasim.errors import AblasimError
@@ -14,6 +13,7 @@ from ablasim.physics.binding_vessels import vessel_flows, vessel_walls, vessel_w
 from ablasim.physics.problem import Wall
 from ablasim.physics.vessels import through_wall
 from ablasim.scenario import Scenario, load_scenario
+from ablasim.verify.patches import box, cylinder_patch
 
 MM = 1e-3
 SCENARIO = Path(__file__).resolve().parents[2] / "scenarios" / "rf_beside_portal_vein.yaml"

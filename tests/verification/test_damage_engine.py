@@ -15,8 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import BODY, CAPACITY, LINEAR, off, tissue
-from patches import box
 from scipy.integrate import solve_ivp
 
 from ablasim import catalogue
@@ -25,6 +23,8 @@ from ablasim.physics.damage import Arrhenius, DeathModels, Stasis, criterion
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import Progress
 from ablasim.solve import Solution, Status, StepControl, solve
+from ablasim.verify.patches import box
+from ablasim.verify.scenes import BODY, CAPACITY, LINEAR, off, tissue
 
 SINK = 4.5e4
 HEAT = 1.3e6  # [W/m3]: 29 K above the blood in the end, more where perfusion stops

@@ -7,9 +7,7 @@ from functools import cache
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import LINEAR, SIGMA, off, tissue
 from numpy.typing import NDArray
-from patches import box, cylinder_patch
 
 from ablasim.frames import MM
 from ablasim.mesh import TetMesh
@@ -17,6 +15,8 @@ from ablasim.physics.electric import Circuit, connect, far_field_conductance
 from ablasim.physics.problem import BioheatProblem, Electrodes
 from ablasim.solve.jax_engine import JaxEngine
 from ablasim.solve.potential import conductance_matrix, outflow
+from ablasim.verify.patches import box, cylinder_patch
+from ablasim.verify.scenes import LINEAR, SIGMA, off, tissue
 
 Floats = NDArray[np.float64]
 

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import held
-from patches import box, cylinder_patch, graded
+from lines import graded
 
 from ablasim.errors import Interrupted
 from ablasim.frames import MM
@@ -24,6 +23,8 @@ from ablasim.physics.generator import EVENT_TOLERANCE
 from ablasim.physics.generator_pulsed import PulsedGenerator
 from ablasim.physics.problem import BioheatProblem, Electrodes, Laws, Materials
 from ablasim.solve import Solution, Status, StepControl, solve
+from ablasim.verify.patches import box, cylinder_patch
+from ablasim.verify.scenes import held
 
 RADIUS, OUTER, ANGLE, HEIGHT = 0.75 * MM, 25.0 * MM, 0.2, 200.0 * MM
 """A wedge of a long needle: its field and its drying are radial."""

@@ -13,8 +13,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from cases import BODY, LINEAR, Floats, off, tissue
-from patches import box, cylinder_patch, graded
+from lines import graded
 
 from ablasim import catalogue
 from ablasim.frames import MM
@@ -23,6 +22,8 @@ from ablasim.physics.blood import BloodTree
 from ablasim.physics.problem import BioheatProblem, Stream, Wall
 from ablasim.physics.vessels import Blood, TubeFlow, through_wall, wall_coefficient
 from ablasim.solve import StepControl, solve
+from ablasim.verify.patches import box, cylinder_patch
+from ablasim.verify.scenes import BODY, LINEAR, Floats, off, tissue
 
 INNER, GLASS, GLASS_CONDUCTIVITY = 3.4 * MM, 0.5 * MM, 1.1
 HALF, SOURCE = 40.0 * MM, 20.0 * MM  # half lengths of tissue and of the source

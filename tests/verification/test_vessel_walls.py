@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import exact
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import BODY, LINEAR, PERFUSION, Floats, K, held, off, tissue
-from patches import box, cylinder_patch, graded
+from lines import graded
 
 from ablasim.frames import MM
 from ablasim.mesh import TetMesh
@@ -21,6 +19,9 @@ from ablasim.physics.problem import BioheatProblem, Stream, Wall
 from ablasim.solve import Solution, Status, StepControl, solve
 from ablasim.solve.jax_engine import JaxEngine
 from ablasim.solve.jax_step import flowing_branches, stasis_clock
+from ablasim.verify.exact_vessel import LineBesideVessel, tissue_cylinder, vessel_in_source
+from ablasim.verify.patches import box, cylinder_patch
+from ablasim.verify.scenes import BODY, LINEAR, PERFUSION, Floats, K, held, off, tissue
 
 ONE_PER_CENT = 0.01
 STEADY = StepControl(longest=200.0)
@@ -91,12 +92,9 @@ def beside_line(
     """Mesh, computed and exact theta, and the solution."""
     mesh, source = half_plane(distance, refine)
     x, y, _ = mesh.points.T
-    r, phi = np.hypot(x, y), np.arctan2(y, x)
     at_source = np.hypot(x - distance, y) < 1e-9
-    theta = exact.vessel_and_line(
-        np.where(at_source, 1.001 * distance, r), phi, A, distance, PER_LENGTH, K, coefficient,
-        perfusion,
-    )  # fmt: skip
+    line = LineBesideVessel(PER_LENGTH, A, distance, coefficient, K, perfusion)
+    theta = line.theta(np.where(at_source, 1.001 * distance, x), y)
     if np.isinf(coefficient):
         fixed, walls = held(mesh, {"outer": BODY + theta, "wall": BODY}), ()
     else:
@@ -136,9 +134,8 @@ def test_vessel_beside_a_line_source(distance: float, coefficient: float, perfus
         assert found == pytest.approx(true, rel=ONE_PER_CENT), (r, phi)
     if np.isfinite(coefficient):
         around = np.linspace(0.0, np.pi, 401)
-        wall = exact.vessel_and_line(
-            np.full(401, A), around, A, distance, PER_LENGTH, K, coefficient, perfusion
-        )
+        line = LineBesideVessel(PER_LENGTH, A, distance, coefficient, K, perfusion)
+        wall = line.theta(A * np.cos(around), A * np.sin(around))
         per_length = coefficient * A * np.trapezoid(wall, around)  # of the half
         power = np.diff(solution.history["vessels_J"])[-1] / solution.history["step_s"][-1]
         assert power / THICK == pytest.approx(per_length, rel=ONE_PER_CENT)
@@ -182,7 +179,7 @@ def test_vessel_in_heated_perfused_tissue() -> None:
     """F11 with perfusion at 1.5, 3, 5, 10 and 20 mm; catches a radius for a diameter in Bi."""
     mesh = around_vessel(1.5 * MM, 40.0 * MM, 0.8 * MM, 2)
     r = np.hypot(*mesh.points[:, :2].T)
-    wanted = exact.heated_around_vessel(r, 1.5 * MM, 1e6, K, PERFUSION, 1200.0)
+    wanted = vessel_in_source(r, 1.5 * MM, 1200.0, 1e6, K, PERFUSION)
     solution = run(
         BioheatProblem(
             mesh,
@@ -198,7 +195,7 @@ def test_vessel_in_heated_perfused_tissue() -> None:
     for place in (1.5, 3.0, 5.0, 10.0, 20.0):
         found = float(np.interp(place * MM, *_sorted(r, theta)))
         at = np.array([place * MM])
-        true = float(exact.heated_around_vessel(at, 1.5 * MM, 1e6, K, PERFUSION, 1200.0)[0])
+        true = float(vessel_in_source(at, 1.5 * MM, 1200.0, 1e6, K, PERFUSION)[0])
         assert found == pytest.approx(true, rel=ONE_PER_CENT)
 
 
@@ -290,7 +287,7 @@ def test_blood_warms_by_the_heat_of_the_tissue() -> None:
     r, z = np.hypot(*mesh.points[:, :2].T), mesh.points[:, 2]
     # near the end from the start, since such a cylinder warms slowly
     start = heat * volume / rate * z / LENGTH
-    start += exact.tissue_cylinder(r, RADIUS, OUTER, heat, K, COEFFICIENT)
+    start += tissue_cylinder(r, RADIUS, OUTER, COEFFICIENT, heat, K)
     problem = replace(problem, source=uniform(mesh, heat), initial_temperature=BODY + start)
     solution = run(flowing(problem, rate))
     rise = solution.history["wall_blood_C"][-1] - BODY
@@ -298,7 +295,7 @@ def test_blood_warms_by_the_heat_of_the_tissue() -> None:
     theta = solution.temperature - BODY
     for place in (0.4, 0.5, 0.6):  # away from the insulated ends
         plane = np.abs(z - place * LENGTH) < 1e-6
-        wanted = place * rise + exact.tissue_cylinder(r, RADIUS, OUTER, heat, K, COEFFICIENT)
+        wanted = place * rise + tissue_cylinder(r, RADIUS, OUTER, COEFFICIENT, heat, K)
         assert np.abs(theta - wanted)[plane].max() < ONE_PER_CENT * wanted[plane].max()
     constant = run(problem).temperature - BODY  # blood that stays at 37 °C misses the rise
     assert theta[z > 0.9 * LENGTH].mean() > constant[z > 0.9 * LENGTH].mean() + 0.8 * rise

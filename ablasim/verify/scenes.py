@@ -1,4 +1,8 @@
-"""What the verification problems share: one tissue with constant laws, lines of standard sizes."""
+"""What the verification problems share: one tissue with constant laws, standard sizes, a run.
+
+Common set of the closed forms unless a case says otherwise: k = 0.52 W/m/K, rho c = 1079 x 3540
+J/m3/K, W = 1000 x 3639 x 3.6e-3 W/m3/K, sigma = 0.333 S/m, body temperature 37 °C.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,10 @@ from ablasim.catalogue import NeedleShape, ProbeData
 from ablasim.mesh import TetMesh
 from ablasim.mesh_sizes import sizes_of
 from ablasim.physics.generator import ConstantGenerator
-from ablasim.physics.problem import Laws, Materials
+from ablasim.physics.problem import BioheatProblem, Laws, Materials
 from ablasim.shapes import Sdf
+from ablasim.solve import Solution, Status, StepControl, solve
+from ablasim.verify.runner import inner_progress, require
 
 Floats = NDArray[np.float64]
 
@@ -23,8 +29,45 @@ CAPACITY = 1079.0 * 3540.0
 PERFUSION = 1000.0 * 3639.0 * 3.6e-3
 SIGMA = 0.333
 
-LINEAR = Laws(vaporisation_band=(1e4, 2e4))
+LINEAR = Laws(vaporisation_band=(1e8, 2e8))
 """No vaporisation at any temperature that occurs: the laws are then those of the closed forms."""
+
+
+STEADY = StepControl(longest=200.0)
+"""Long steps towards a steady state."""
+
+ACCOUNT = 1e-8
+"""Relative error of the heat account above which a run is no basis for a comparison."""
+
+
+def end_of(problem: BioheatProblem, control: StepControl | None = None) -> Solution:
+    """The solution of a problem on the CPU; its heat account must close.
+
+    Raises:
+        ConvergenceError: the run stopped early, or its heat account does not close.
+    """
+    solution = solve(problem, control=control, device="cpu", progress=inner_progress())
+    require(solution.status is Status.DONE, f"the run ended: {solution.status.value}")
+    balance = abs(solution.energy["balance_error"])
+    require(balance < ACCOUNT, f"the heat account is off by {balance:.1e} of its largest part")
+    return solution
+
+
+def excess(problem: BioheatProblem, control: StepControl | None = None) -> Floats:
+    """Temperature above body temperature at the end of a run (n,) [K]."""
+    return end_of(problem, control).temperature - BODY
+
+
+def near(values: Floats, wanted: float, reach: float) -> NDArray[np.bool_]:
+    """Mask (n,) of the points within a distance of a surface on which `values` is `wanted`."""
+    mask: NDArray[np.bool_] = np.abs(values - wanted) < reach
+    require(int(mask.sum()) >= 5, f"only {mask.sum()} points lie near {wanted:g}")
+    return mask
+
+
+def root_mean_square(values: Floats) -> float:
+    """Square root of the mean square."""
+    return float(np.sqrt(np.mean(values**2)))
 
 
 def tissue(

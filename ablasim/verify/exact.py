@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfc, erfcx, ive, k0, k1, kve
+from scipy.special import erfc, erfcx
 
 Floats = NDArray[np.float64]
 
@@ -157,91 +157,70 @@ def robin_half_space(
     return theta
 
 
-def vessel_and_line(
-    r: Floats,
-    phi: Floats,
-    radius: float,
-    distance: float,
-    per_length: float,
-    k: float,
-    coefficient: float,
-    perfusion: float = 0.0,
-    terms: int = 40,
+def point_source_transient(
+    r: Floats, time: float, power: float, k: float, perfusion: float, capacity: float
 ) -> Floats:
-    """F10: steady theta of a line source beside a parallel vessel with a Robin wall [K].
+    """F2: theta at a time [s] after a point source was switched on over theta = 0 [K].
 
-    Args:
-        r: distance from the vessel's axis (n,) [m].
-        phi: angle from the direction of the source (n,).
-        radius: of the vessel [m].
-        distance: of the source from the vessel's axis [m].
-        per_length: heat of the source [W/m].
-        k: thermal conductivity [W/m/K].
-        coefficient: h of the wall, infinite for one at theta = 0 [W/m2/K].
-        perfusion: W [W/m3/K]; 0 for none.
-        terms: of the series.
+    The other arguments are those of `point_source`; capacity is rho c [J/m3/K].
     """
-    apart = np.sqrt(r**2 + distance**2 - 2.0 * r * distance * np.cos(phi))
-    n = np.arange(1, terms + 1)[:, None]
-    if perfusion == 0.0:
-        biot = coefficient * radius / k
-        share = -1.0 if np.isinf(biot) else (n - biot) / (n + biot)
-        resistance = 0.0 if np.isinf(biot) else 1.0 / biot
-        # (a/d)^n (a/r)^n, together so that nothing under- or overflows
-        series = (share / n * (radius**2 / (distance * r)) ** n * np.cos(n * phi)).sum(axis=0)
-        theta = -np.log(apart) + np.log(r) + np.log(distance / radius) + resistance + series
-    else:
-        mu = np.sqrt(perfusion / k)
-        m = np.arange(terms + 1)[:, None]
-        inner, x = mu * radius, mu * r
-        # scaled Bessel functions; what is left of the scales is one exponential
-        i, di = ive(m, inner), 0.5 * (ive(np.abs(m - 1), inner) + ive(m + 1, inner))
-        q, dq = kve(m, inner), -0.5 * (kve(np.abs(m - 1), inner) + kve(m + 1, inner))
-        ratio = -i / q
-        if np.isfinite(coefficient):
-            biot = coefficient / (k * mu)
-            ratio = (biot * i - di) / (dq - biot * q)
-        twice = np.where(m == 0, 1.0, 2.0) * kve(m, mu * distance) * kve(m, x) * ratio
-        damp = np.exp(2.0 * inner - mu * distance - x)
-        theta = k0(mu * apart) + (np.nan_to_num(twice) * np.cos(m * phi)).sum(axis=0) * damp
-    scaled: Floats = per_length / (2.0 * np.pi * k) * theta
-    return scaled
-
-
-def heated_around_vessel(
-    r: Floats, radius: float, heat: float, k: float, perfusion: float, coefficient: float
-) -> Floats:
-    """F11: steady theta in uniformly heated perfused tissue around a vessel [K].
-
-    Args:
-        r: distance from the vessel's axis (n,) [m].
-        radius: of the vessel [m].
-        heat: in the tissue [W/m3].
-        k: thermal conductivity [W/m/K].
-        perfusion: W [W/m3/K].
-        coefficient: h of the wall [W/m2/K].
-    """
-    mu = np.sqrt(perfusion / k)
-    drop = coefficient / (k * mu * k1(mu * radius) + coefficient * k0(mu * radius))
-    theta: Floats = heat / perfusion * (1.0 - drop * k0(mu * r))
+    mu, beta = np.sqrt(perfusion / k), perfusion / capacity
+    x, y = r / np.sqrt(4.0 * k / capacity * time), np.sqrt(beta * time)
+    waves = np.exp(-mu * r) * erfc(x - y) + np.exp(mu * r) * erfc(x + y)
+    theta: Floats = power / (8.0 * np.pi * k * r) * waves
     return theta
 
 
-def tissue_cylinder(
-    r: Floats, radius: float, outer: float, heat: float, k: float, coefficient: float
+def cooled_sphere_temperature(
+    r: Floats, radius: float, voltage: float, sigma: float, k: float
 ) -> Floats:
-    """F11 (Krogh): steady theta around a vessel in a heated cylinder that is insulated outside [K].
+    """F4: steady theta around a spherical electrode that is held at theta = 0 [K].
+
+    The current spreads to infinity; tissue without perfusion.
 
     Args:
-        r: distance from the vessel's axis (n,) [m].
-        radius: of the vessel [m].
-        outer: radius of the insulated surface [m].
-        heat: in the tissue [W/m3].
+        r: distance from the centre (n,) [m].
+        radius: of the electrode [m].
+        voltage: root mean square [V].
+        sigma: electrical conductivity [S/m].
         k: thermal conductivity [W/m/K].
-        coefficient: h of the wall [W/m2/K].
     """
-    inside = heat * (radius**2 - r**2) / (4.0 * k)
-    flow = heat * outer**2 / (2.0 * k) * np.log(r / radius)
-    wall = heat * (outer**2 - radius**2) / (2.0 * radius * coefficient)
-    theta: Floats = inside + flow + wall
+    x = radius / r
+    theta: Floats = sigma * voltage**2 / (2.0 * k) * (x - x**2)
+    return theta
+
+
+def sphere_resistance(radius: float, sigma: float) -> float:
+    """F4: resistance from a sphere of a radius [m] to infinity [ohm]."""
+    return float(1.0 / (4.0 * np.pi * sigma * radius))
+
+
+def kohlrausch_integral(
+    theta: Floats, k: float, k_slope: float, sigma: float, sigma_slope: float
+) -> Floats:
+    """F6: integral of k/sigma over temperature from 0 to theta (n,) [V2].
+
+    k = k0 + k_slope theta, sigma = sigma0 (1 + sigma_slope theta). Where electrodes at 0 and V are
+    the only places that heat and current leave through, and are held at theta = 0, it equals
+    phi (V - phi)/2 at every point of any geometry (Kohlrausch 1900).
+    """
+    if sigma_slope == 0.0:
+        plain: Floats = (k * theta + 0.5 * k_slope * theta**2) / sigma
+        return plain
+    log = np.log1p(sigma_slope * theta) / sigma_slope
+    value: Floats = (k * log + k_slope * (theta - log) / sigma_slope) / sigma
+    return value
+
+
+def kohlrausch_temperature(
+    potential: Floats, voltage: float, k: float, k_slope: float, sigma: float, sigma_slope: float
+) -> Floats:
+    """F6: theta (n,) [K] where the potential is phi (n,) [V], by inverting the relation above."""
+    wanted = 0.5 * potential * (voltage - potential)
+    theta: Floats = np.zeros_like(wanted)
+    for _ in range(60):
+        missing = wanted - kohlrausch_integral(theta, k, k_slope, sigma, sigma_slope)
+        theta = theta + missing * sigma * (1.0 + sigma_slope * theta) / (k + k_slope * theta)
+        if np.abs(missing).max() < 1e-12 * voltage**2:
+            break
     return theta

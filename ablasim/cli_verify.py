@@ -1,0 +1,116 @@
+"""`ablasim verify`: run cases, print them as a table or JSON, write the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ablasim.cli_output import print_json, print_rows, say
+from ablasim.cli_progress import format_seconds, show_progress
+from ablasim.errors import InputFileError, UsageError
+from ablasim.verify import FAILED_EXIT_CODE, Case, Outcome, families, records, run_cases
+from ablasim.verify.page import markdown, result_of, row_cells
+
+PAGE = Path("docs") / "verification.md"
+
+HEADER = ("case", "quantity", "unit", "reference", "computed", "error", "tolerance", "result")
+
+
+def print_list(cases: Sequence[Case], *, as_json: bool) -> None:
+    """Name, kind, quick or not, and title of cases."""
+    if as_json:
+        rows = [
+            {"name": c.name, "kind": c.kind, "quick": c.quick, "title": c.title, "source": c.source}
+            for c in cases
+        ]
+        print_json({"cases": rows})
+        return
+    rows_ = []
+    for family in families():
+        rows_ += [
+            (case.name, case.kind, "quick" if case.quick else "", case.title)
+            for case in family.cases
+            if case in cases
+        ]
+    print_rows(rows_, header=("name", "reference", "half", "what"))
+
+
+def page_path(output: Path | None, *, write: bool) -> Path | None:
+    """Where the page goes: `--output`, `--write` in the source tree, or nowhere.
+
+    Raises:
+        UsageError: `--write` outside the source tree, or into a directory that is not there.
+    """
+    if output is None and not write:
+        return None
+    if output is None and not PAGE.parent.is_dir() and not Path("pyproject.toml").is_file():
+        raise UsageError(
+            f"verify --write: {PAGE.parent}/ is not here; run it in the source tree, or give "
+            "--output FILE."
+        )
+    place = output or PAGE
+    if place.is_dir() or (output is not None and not place.parent.is_dir()):
+        raise UsageError(
+            f"verify --output: got {place}; must be a file in a directory that exists."
+        )
+    return place
+
+
+def verify_cases(
+    cases: Sequence[Case], *, page: Path | None, as_json: bool, quiet: bool, verbose: bool
+) -> int:
+    """Run cases, print what was found, write the page.
+
+    Returns:
+        The exit code: 0 where none fails, else FAILED_EXIT_CODE.
+
+    Raises:
+        InputFileError: the page cannot be written.
+    """
+    outcomes = []
+    with show_progress(quiet=quiet, verbose=verbose) as progress:
+        for outcome in run_cases(cases, progress=progress):
+            outcomes.append(outcome)
+            if verbose:
+                word = "pass" if outcome.passed else "FAIL"
+                say(f"{outcome.case.name}: {word} after {format_seconds(outcome.seconds)}")
+    if as_json:
+        print_json({"cases": [record for outcome in outcomes for record in records(outcome)]})
+    elif not quiet:
+        print_table(outcomes)
+    if page is not None:
+        _write(page, markdown(outcomes))
+        if not quiet:
+            say(f"Written to {page}")
+    failed = [outcome.case.name for outcome in outcomes if not outcome.passed]
+    if failed:
+        say(f"ablasim verify: {len(failed)} of {len(outcomes)} cases fail: {', '.join(failed)}")
+    return FAILED_EXIT_CODE if failed else 0
+
+
+def print_table(outcomes: Sequence[Outcome]) -> None:
+    """All numbers, then a line per failure and the count."""
+    rows: list[tuple[Any, ...]] = [cells for outcome in outcomes for cells in row_cells(outcome)]
+    rows = [(*cells[:-1], cells[-1].strip("*")) for cells in rows]
+    print_rows(rows, header=HEADER)
+    print()
+    for outcome in outcomes:
+        if not outcome.passed:
+            why = outcome.failure or outcome.case.remark
+            print(f"{outcome.case.name} fails" + (f": {why}" if why else "."))
+    words = [result_of(outcome).strip("*") for outcome in outcomes]
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    neither = f", {words.count('band')} count as neither" if "band" in words else ""
+    print(
+        f"{len(words)} cases: {words.count('pass')} pass, {words.count('FAIL')} fail{neither}; "
+        f"{format_seconds(seconds)}"
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputFileError(f"{path}: cannot be written ({error.strerror})") from None
