@@ -91,10 +91,15 @@ def vessel_flows(scenario: Scenario, vessel: VesselShape) -> tuple[BranchFlow, .
 
 
 def vessel_warnings(scenario: Scenario, anatomy: Anatomy) -> tuple[str, ...]:
-    """Correlations that are used outside their range, one sentence per vessel."""
+    """Correlations outside their range, and blood whose way is not known; a sentence each."""
     found = []
     for vessel in anatomy.vessels:
         flows = vessel_flows(scenario, vessel)
+        if scenario.physics.blood_warming and not vessel.branches:
+            found.append(
+                f"Vessel {vessel.name}: its centre line is not known, so its blood stays at one "
+                "temperature, which overrates slow flow; in a mesh of your own give path_mm."
+            )
         outside = [flow.warning for flow in flows if flow.warning is not None]
         if outside:
             more = f" (and {len(outside) - 1} more of its branches)" if len(outside) > 1 else ""

@@ -21,7 +21,9 @@ mesh:
     probe.0.active: [probe.0.active]
     probe.0.shaft: [probe.0.shaft]
     vessel.portal_branch: [vessel.portal_branch]
-  vessels: {portal_branch: {kind: portal_vein, diameter_mm: 6, velocity_cm_s: 12}}
+  vessels:
+    portal_branch:
+      {kind: portal_vein, path_mm: [[16, 0, -60], [16, 0, 60]], diameter_mm: 6, velocity_cm_s: 12}
 probes:
   - {model: cooled_needle_17g_30mm, tip_mm: [0, 0, -15], entry_mm: [0, 0, 90]}
 protocol: {mode: power, power_W: 30, duration_s: 120}
