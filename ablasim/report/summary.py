@@ -32,8 +32,18 @@ SIGNIFICANT_DIGITS = 6
 MUCH_REFLECTED = 0.25
 """Share of the incident power, as a mean over the run, whose return is worth a warning."""
 
-PACKAGES = ("numpy", "scipy", "jax", "pyamg", "scikit-fem", "mmgpy", "meshio", "SimpleITK")
-PACKAGES += ("pyvista", "pydantic")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "jax",
+    "pyamg",
+    "scikit-fem",
+    "mmgpy",
+    "meshio",
+    "SimpleITK",
+    "pyvista",
+    "pydantic",
+)
 
 
 def build_summary(record: RunRecord) -> Group:
