@@ -19,7 +19,6 @@ from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from ablasim.mesh import TetMesh
-from ablasim.physics.antenna import Antenna
 from ablasim.physics.antenna_section import COUPLED, Coaxial, build_section
 
 Floats = NDArray[np.float64]
@@ -116,6 +115,9 @@ class Coupling:
             top=_rounded(np.clip(z.max(), end, MOST_BEHIND)),
             grading=COUPLED,
         )
+        # scikit-fem is loaded by those who need the field only
+        from ablasim.physics.antenna import Antenna
+
         self.antenna = Antenna(section, frequency)
         self.heat = self._heat(mesh, frame)
         self._circles(mesh, frame)

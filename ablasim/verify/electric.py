@@ -42,9 +42,9 @@ from ablasim.verify.scenes import (
     ball_around,
     end_of,
     held,
+    hot_line,
     off,
     root_mean_square,
-    standard_line,
     tissue,
 )
 
@@ -150,7 +150,7 @@ def coaxial_at(line: Floats, refine: int) -> tuple[Floats, Floats, float]:
 
 def coaxial_electrodes() -> Iterator[Row]:
     """F5."""
-    r, theta, power = coaxial_at(INNER + standard_line(OUTER - INNER), 1)
+    r, theta, power = coaxial_at(INNER + hot_line([OUTER - INNER]), 1)
     for radius in (3.0, 6.0, 10.0, 20.0):
         ring = np.abs(r - r[np.argmin(np.abs(r - radius * MM))]) < 1e-9
         expected = exact.coaxial_temperature(r[ring], INNER, OUTER, VOLTAGE, SIGMA, K)

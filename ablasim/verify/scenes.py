@@ -6,7 +6,8 @@ J/m3/K, W = 1000 x 3639 x 3.6e-3 W/m3/K, sigma = 0.333 S/m, body temperature 37 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from ablasim.physics.generator import ConstantGenerator
 from ablasim.physics.problem import BioheatProblem, Laws, Materials
 from ablasim.shapes import Sdf
 from ablasim.solve import Solution, Status, StepControl, solve
+from ablasim.verify.patches import spaced
 from ablasim.verify.runner import inner_progress, require
 
 Floats = NDArray[np.float64]
@@ -110,16 +112,18 @@ def held(mesh: TetMesh, values: Mapping[str, float | Floats]) -> Floats:
     return fixed
 
 
-def standard_line(length: float) -> Floats:
-    """Points from 0 to a length [m], spaced by the standard sizes away from a hot plane at 0."""
-    s = sizes_of("standard")
-    line = [0.0]
-    while line[-1] < length:
-        near = s.electrode + s.electrode_growth * line[-1]
-        slow = s.plateau + s.plateau_growth * min(line[-1], s.reach)
-        far = s.outer_growth * max(line[-1] - s.reach, 0.0)
-        line.append(line[-1] + min(near, slow + far, s.largest))
-    return np.array(line) * length / line[-1]
+def hot_size(resolution: str, x: Floats) -> Floats:
+    """Edge lengths of a resolution at distances (n,) from a hot surface (n,) [m]."""
+    s = sizes_of(resolution)
+    near = s.electrode + s.electrode_growth * x
+    slow = s.plateau + s.plateau_growth * np.minimum(x, s.reach)
+    far = s.outer_growth * np.maximum(x - s.reach, 0.0)
+    return np.minimum(np.minimum(near, slow + far), s.largest)
+
+
+def hot_line(stops: Sequence[float], resolution: str = "standard") -> Floats:
+    """Points from a hot plane at 0 through all stops [m], spaced by a resolution's sizes."""
+    return spaced((0.0, *stops), partial(hot_size, resolution))
 
 
 def ball_around(
