@@ -221,9 +221,11 @@ CASES = (
         catches="cooling on the wrong surface, or against the wrong temperature",
         tolerances={"place": Tolerance(1.0, "mm"), "mm": Tolerance(0.0, "mm")},
         compute=cooled_needle,
-        remark="Conditions of I1 at preview resolution (30 W in perfused liver). The drive of the "
-        "source is not in its abstract, so the diameter is shown and not judged; that of the "
-        "hottest place hardly depends on it.",
+        remark="Conditions of I1 at preview resolution: 30 W in perfused liver, coolant behind a "
+        "film of 3366 W/m2K. The abstract gives neither the drive nor the electrode, so the "
+        "diameter is shown and not judged. The hottest place lies nearer here; likely because the "
+        "source is a cylinder without ends whose own radius and drive are unknown here: a weaker "
+        "drive or a colder surface moves that place outward. Nothing was fitted.",
     ),
     Case(
         name="G1",
