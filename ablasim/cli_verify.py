@@ -75,14 +75,14 @@ def verify_cases(
             if verbose:
                 word = "pass" if outcome.passed else "FAIL"
                 say(f"{outcome.case.name}: {word} after {format_seconds(outcome.seconds)}")
-    if as_json:
-        print_json({"cases": [record for outcome in outcomes for record in records(outcome)]})
-    elif not quiet:
-        print_table(outcomes)
     if page is not None:
         _write(page, markdown(outcomes))
         if not quiet:
             say(f"Written to {page}")
+    if as_json:
+        print_json({"cases": [record for outcome in outcomes for record in records(outcome)]})
+    elif not quiet:
+        print_table(outcomes)
     failed = [outcome.case.name for outcome in outcomes if not outcome.passed]
     if failed:
         say(f"ablasim verify: {len(failed)} of {len(outcomes)} cases fail: {', '.join(failed)}")

@@ -102,7 +102,7 @@ class Outcome:
         if row.tolerance is None:
             return None
         # NaN is never small enough
-        return row.error <= self.case.tolerances[row.tolerance].value
+        return bool(row.error <= self.case.tolerances[row.tolerance].value)
 
     @property
     def passed(self) -> bool:

@@ -1,4 +1,4 @@
-"""Heat of a given pattern in time and space: a laser pulse (F14), a source of any shape (F16)."""
+"""Heat of a given pattern: a point (F2), a sphere (F3), a laser pulse (F14), any shape (F16)."""
 
 from __future__ import annotations
 
@@ -11,26 +11,117 @@ from ablasim.frames import MM
 from ablasim.mesh import TetMesh
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve import StepControl
+from ablasim.verify import exact
 from ablasim.verify.case import ONE_PER_CENT, VALUE, Case, Row, Tolerance, observed_order, relative
 from ablasim.verify.exact_heating import LaserPulse, heated_box
-from ablasim.verify.patches import box, cylinder_patch, spaced
+from ablasim.verify.patches import box, cylinder_patch, spaced, sphere_patch
 from ablasim.verify.scenes import (
     BODY,
     CAPACITY,
     LINEAR,
     PERFUSION,
+    STEADY,
     Floats,
     K,
     excess,
+    held,
     off,
     root_mean_square,
     tissue,
 )
+from ablasim.verify.thermal import HEAT, POWER, RADIUS
 
 TITLE = "Heat of a given pattern"
 
 PRECISE = StepControl(tolerance=1e-4, longest=2.0)
 """Time steps whose error is small against that of the mesh."""
+
+SWITCHED = StepControl(tolerance=0.002, longest=15.0)
+"""The same around a point source, whose temperatures are higher."""
+
+# -- F2: a point source switched on, in a cone around it -------------------------------------------
+
+CONE = 0.12
+"""Tangent of the half-angle of the coarsest cone; it halves with the sizes."""
+
+
+def cone(level: int) -> TetMesh:
+    """A square cone from the origin to 60 mm; one level on, every size is half as large."""
+    refine = 2**level
+    line = spaced(
+        (0.0, *(x * MM for x in (5.0, 10.0, 20.0, 60.0))),
+        lambda r: np.clip(0.1 * r, 0.3 * MM, 0.5 * MM) + 0.1 * np.maximum(r - 20.0 * MM, 0.0),
+        refine,
+    )
+    side = np.array([-CONE, CONE]) / refine
+    names = ("tip", "outer", "side0", "side1", "side2", "side3")
+    return box((line, side, side), sphere_patch, names, weld=True)
+
+
+def switched_on(
+    level: int, times: tuple[float, ...], perfusion: float
+) -> tuple[Floats, dict[float, Floats]]:
+    """Radii (n,) [m] and excess temperature (n,) [K] at times [s] after the switch."""
+    mesh = cone(level)
+    r = np.linalg.norm(mesh.points, axis=1)
+    width = CONE / 2**level
+    solid_angle = 4.0 * np.arcsin(width**2 / (1.0 + width**2))
+    problem = BioheatProblem(
+        mesh=mesh,
+        materials=tissue(perfusion=perfusion),
+        laws=LINEAR,
+        generator=off(times[0]),
+        source=np.where(r == 0.0, POWER * solid_angle / (4.0 * np.pi), 0.0),
+        fixed_temperature=held(mesh, {"outer": BODY}),
+    )
+    found, now = {}, 0.0
+    for time in times:
+        found[time] = excess(replace(problem, generator=off(time - now)), SWITCHED)
+        problem, now = replace(problem, initial_temperature=BODY + found[time]), time
+    return r, found
+
+
+FRONT = 0.01
+"""Excess temperature [K] down to which a front is compared as a fraction of itself (F2)."""
+
+PLACES = (5.0, 10.0, 20.0)
+
+
+def transient_point_source() -> Iterator[Row]:
+    """F2."""
+    errors = {}
+    for perfusion, times, what in (
+        (PERFUSION, (60.0, 300.0, 600.0), ""),
+        (0.0, (600.0,), ", no perfusion"),
+    ):
+        r, found = switched_on(2, times, perfusion)
+        for time, theta in found.items():
+            for place in PLACES:
+                shell = np.abs(r - place * MM) < 1e-9
+                (expected,) = exact.point_source_transient(
+                    np.array([place * MM]), time, POWER, K, perfusion, CAPACITY
+                )
+                yield relative(
+                    f"theta at {place:g} mm, {time:g} s{what}",
+                    "K",
+                    float(expected),
+                    float(theta[shell].mean()),
+                    floor=FRONT,
+                )
+        if perfusion:
+            errors[2] = cone_error(r, found[300.0])
+    for level in (0, 1):
+        r, found = switched_on(level, (300.0,), PERFUSION)
+        errors[level] = cone_error(r, found[300.0])
+    yield from observed_order([errors[level] for level in (0, 1, 2)], "order in space at 300 s")
+
+
+def cone_error(r: Floats, theta: Floats) -> float:
+    """Root mean square error [K] at PLACES after 300 s."""
+    shell = np.isin(np.round(r / MM, 6), PLACES)
+    expected = exact.point_source_transient(r[shell], 300.0, POWER, K, PERFUSION, CAPACITY)
+    return root_mean_square(theta[shell] - expected)
+
 
 # -- F14: a laser pulse ---------------------------------------------------------------------------
 
@@ -157,7 +248,48 @@ def source_of_any_shape() -> Iterator[Row]:
     yield from observed_order(errors, "order in space")
 
 
+# -- F3: order, in a cone -------------------------------------------------------------------------
+
+
+def sphere_order() -> Iterator[Row]:
+    """F3 with sizes that halve, in a cone instead of the product's mesh."""
+    errors = []
+    for level in (0, 1, 2):
+        mesh = cone(level)
+        r = np.linalg.norm(mesh.points, axis=1)
+        inside = np.linalg.norm(mesh.points[mesh.cells], axis=2).max(axis=1) < RADIUS * (1 + 1e-9)
+        problem = BioheatProblem(mesh, tissue(perfusion=PERFUSION), LINEAR, off(2500.0))
+        truth = exact.sphere_source(r, RADIUS, HEAT, K, PERFUSION)
+        problem = replace(
+            problem,
+            source=HEAT * problem.lump(inside.astype(float)),
+            fixed_temperature=held(mesh, {"outer": BODY + truth}),
+        )
+        errors.append(root_mean_square(excess(problem, STEADY) - truth))
+    yield from observed_order(errors, "order in space")
+
+
 CASES = (
+    Case(
+        name="F2",
+        title="Point source switched on, with and without perfusion",
+        kind="exact",
+        source="continuous point source (Carslaw and Jaeger, textbook), with perfusion",
+        catches="a heat capacity that belongs to another volume than the perfusion: the steady "
+        "state stays right and the time to reach it does not",
+        tolerances={VALUE: Tolerance(ONE_PER_CENT), "order": Tolerance(0.2)},
+        compute=transient_point_source,
+        remark=f"Below {FRONT:g} K the error counts as a fraction of {FRONT:g} K.",
+    ),
+    Case(
+        name="F3-order",
+        title="Uniformly heated sphere in a cone: order in space",
+        kind="exact",
+        source="Pennes' equation in spherical shells: sinh(mu r)/r inside, exp(-mu r)/r outside",
+        catches="a source that is smeared over one more layer of cells than it fills",
+        tolerances={"order": Tolerance(0.2)},
+        compute=sphere_order,
+    ),
     Case(
         name="F14",
         title="Laser pulse of 0.3 s into absorbing tissue, 5 s after its begin",

@@ -111,6 +111,18 @@ def spaced(stops: Sequence[float], size: Callable[[Floats], Floats], refine: int
     return np.concatenate(parts)
 
 
+def graded(start: float, stop: float, first: float, largest: float, growth: float = 1.15) -> Floats:
+    """A line from start to stop whose intervals grow from `first` up to `largest`."""
+    steps: list[float] = []
+    size = first
+    while sum(steps) < stop - start:
+        steps.append(size)
+        size = min(size * growth, largest)
+    line: Floats = start + np.append(0.0, np.cumsum(steps)) * (stop - start) / sum(steps)
+    line[-1] = stop
+    return line
+
+
 def cylinder_patch(x: Floats) -> Floats:
     """(r, angle, z) to Cartesian."""
     r, angle, z = x.T

@@ -121,9 +121,15 @@ def hot_size(resolution: str, x: Floats) -> Floats:
     return np.minimum(np.minimum(near, slow + far), s.largest)
 
 
-def hot_line(stops: Sequence[float], resolution: str = "standard") -> Floats:
-    """Points from a hot plane at 0 through all stops [m], spaced by a resolution's sizes."""
-    return spaced((0.0, *stops), partial(hot_size, resolution))
+def hot_line(stops: Sequence[float], resolution: str = "standard", refine: int = 1) -> Floats:
+    """Points from a hot plane at 0 through all stops [m], spaced by a resolution's sizes.
+
+    Args:
+        stops: coordinates that are met exactly, rising [m].
+        resolution: of the sizes.
+        refine: into how many parts every interval is cut.
+    """
+    return spaced((0.0, *stops), partial(hot_size, resolution), refine)
 
 
 def ball_around(

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 
+import numpy as np
 import pytest
 
 from ablasim.errors import ConvergenceError, ResourceError, UsageError
@@ -80,6 +82,13 @@ def test_what_is_not_a_number_never_passes() -> None:
         (record,) = records(outcome)
         assert record["passed"] is False
         assert None in (record["reference"], record["computed"])
+
+
+def test_numbers_of_numpy_become_json() -> None:
+    """Catches a verdict or a number that `json` refuses, after minutes of computing."""
+    row = absolute("numpy", "K", np.float64(50.0), np.float64(50.2), "K")  # type: ignore[arg-type]
+    (record,) = records(run_case(made_up(row)))
+    assert json.loads(json.dumps(record))["passed"] is True
 
 
 def test_a_band_counts_as_neither() -> None:
