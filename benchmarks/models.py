@@ -44,7 +44,7 @@ def timed(problem: BioheatProblem, scenario: Scenario) -> tuple[float, Solution]
 
 
 def in_turns(variants: dict[str, tuple[BioheatProblem, Scenario]], turns: int) -> dict[str, Any]:
-    """Median wall time and counts of every variant; of several turns the first one only compiles."""
+    """Median wall time and counts of every variant; of several turns the first only compiles."""
     walls: dict[str, list[float]] = {name: [] for name in variants}
     last: dict[str, Solution] = {}
     for turn in range(turns):
