@@ -18,7 +18,10 @@ FAMILIES = (
     "electric",
     "phase_change",
     "vessel",
+    "blood",
+    "antenna",
     "manufactured",
+    "death",
     "sinks",
     "published",
 )
