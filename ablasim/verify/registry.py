@@ -24,6 +24,9 @@ FAMILIES = (
     "death",
     "sinks",
     "published",
+    "published_rf",
+    "published_mw",
+    "published_flow",
 )
 """Modules of this package that hold cases, in the order of the page."""
 
