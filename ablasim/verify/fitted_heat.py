@@ -14,7 +14,6 @@ from ablasim.physics.binding import absorption_pattern, build_problem
 from ablasim.physics.generator import Drive
 from ablasim.run import place_in_mesh
 from ablasim.scenario import Scenario
-from ablasim.solve.jax_engine import JaxEngine
 from ablasim.verify.scenes import Floats
 
 STEP = 6.0
@@ -43,6 +42,8 @@ class Bench:
     """One scenario in one mesh, run with any pattern and power."""
 
     def __init__(self, scenario: Scenario) -> None:
+        from ablasim.solve.jax_engine import JaxEngine  # a list of cases needs no JAX
+
         self.anatomy, self.mesh = place_in_mesh(scenario)
         self.engine = JaxEngine(build_problem(scenario, self.anatomy, self.mesh), device="cpu")
 

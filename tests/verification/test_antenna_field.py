@@ -9,7 +9,7 @@ from ablasim.frames import MM
 from ablasim.physics.antenna import Antenna
 from ablasim.physics.antenna_section import STANDARD, Coaxial, build_section
 from ablasim.physics.dielectric import dielectric
-from ablasim.verify.antenna import FREQUENCY, constant_liver, heated_liver, slot_antenna
+from ablasim.verify.antenna_problems import FREQUENCY, constant_liver, heated_liver, slot_antenna
 
 
 def test_corner_values_keep_the_heat() -> None:
