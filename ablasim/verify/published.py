@@ -20,7 +20,7 @@ from ablasim.frames import MM
 from ablasim.mesh import cached_mesh
 from ablasim.physics.binding import build_problem
 from ablasim.verify.case import VALUE, Case, Row, Tolerance, absolute, at_most, relative
-from ablasim.verify.runs import Stages, scenario, stages, stages_of
+from ablasim.verify.runs import Stages, scenario, stages, stages_of, unpublished
 from ablasim.verify.scenes import Floats
 
 TITLE = "Published experiments, other programs"
@@ -175,11 +175,6 @@ def nearest_values(run: Stages, places: Floats) -> Floats:
         outside = NearestNDInterpolator(points[near], field[near])(place)[0]
         values.append(outside if math.isnan(inside) else inside)
     return np.array(values, dtype=float)
-
-
-def unpublished(quantity: str, unit: str, computed: float) -> Row:
-    """A number whose counterpart was published as a curve only."""
-    return Row(quantity, unit, math.nan, computed, math.nan, None)
 
 
 # -- F17: what was found around cooled needles ----------------------------------------------------

@@ -18,9 +18,15 @@ FAMILIES = (
     "electric",
     "phase_change",
     "vessel",
+    "blood",
+    "antenna",
     "manufactured",
+    "death",
     "sinks",
     "published",
+    "published_rf",
+    "published_mw",
+    "published_flow",
 )
 """Modules of this package that hold cases, in the order of the page."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from ablasim.physics.problem import BioheatProblem
 from ablasim.run import step_control
 from ablasim.scenario import Scenario, load_scenario
 from ablasim.solve import Solution
+from ablasim.verify.case import Row
 from ablasim.verify.runner import inner_progress, require
 from ablasim.verify.scenes import Floats, end_of
 
@@ -123,3 +125,8 @@ def stages_of(
         solutions[time], peak = solution, np.maximum(peak, solution.peak)
         part, now = replace(problem, initial_temperature=solution.temperature), time
     return Stages(anatomy, problem, solutions, peak)
+
+
+def unpublished(quantity: str, unit: str, computed: float) -> Row:
+    """A number whose counterpart was published as a curve only."""
+    return Row(quantity, unit, math.nan, computed, math.nan, None)

@@ -72,7 +72,7 @@ LIBRARIES = {
     "SimpleITK": ("labelmap",),
     "meshio": ("mesh",),
     "mmgpy": ("mesh", "mesher"),
-    "skfem": ("physics.antenna",),
+    "skfem": ("physics.antenna", "verify.antenna"),
 }
 NEVER = ("pickle", "marshal", "shelve", "urllib.request", "requests", "socket", "http.client")
 
