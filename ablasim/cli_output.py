@@ -137,7 +137,8 @@ def result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     microwave = _group(summary, "microwave")
     if microwave.get("incident_W") is not None:
         rows.append(("Microwave power", _microwave(microwave)))
-        rows.append(("  reflection", f"{microwave['S11_dB']:.1f} dB on average"))
+        if microwave.get("S11_dB") is not None:
+            rows.append(("  reflection", f"{microwave['S11_dB']:.1f} dB on average"))
     balance = _group(summary, "energy").get("balance_error")
     if balance is not None:
         rows.append(("Energy balance", f"closes to {balance:.1e} of the delivered heat"))

@@ -57,7 +57,7 @@ def build_problem(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> Biohea
             perfusion_shutdown=SHUTDOWN[physics.perfusion_shutdown],
             death=death_models(scenario),
         ),
-        generator=build_generator(scenario.protocol, _efficiency(scenario, anatomy.probes)),
+        generator=build_generator(scenario.protocol),
         walls=(
             *vessel_walls(scenario, anatomy, mesh),
             *probe_walls(mesh, anatomy.probes),
@@ -135,13 +135,6 @@ def _materials(tissues: list[TissueData]) -> Materials:
     )
 
 
-def _efficiency(scenario: Scenario, probes: tuple[ProbeShape, ...]) -> float:
-    """Share of the generator's power that heats; the field of an antenna holds its own."""
-    if probes[0].data.modality == "mw" and scenario.physics.microwave_model == "field":
-        return 1.0
-    return float(np.mean([probe.data.efficiency * probe.data.arriving for probe in probes]))
-
-
 def _electrodes(
     scenario: Scenario, anatomy: Anatomy, mesh: TetMesh, materials: Materials
 ) -> Electrodes | None:
@@ -188,13 +181,16 @@ def _with_field(
 
 
 def _with_absorption(problem: BioheatProblem, probes: tuple[ProbeShape, ...]) -> BioheatProblem:
-    """The problem with the antennas' pattern, scaled to one watt absorbed in the mesh.
+    """The problem with the antennas' patterns for one watt of the generator.
 
-    Several antennas share the generator's power equally; a longer cable loses more of it.
+    Several antennas share the generator's power equally; each puts into the tissue what its cable
+    and its match let through.
     """
-    patterns = [absorption_pattern(problem.mesh, probe) for probe in probes]
-    weights = [probe.data.arriving for probe in probes]
-    return replace(problem, absorption=np.average(patterns, axis=0, weights=weights))
+    patterns = [
+        probe.data.efficiency * probe.data.arriving * absorption_pattern(problem.mesh, probe)
+        for probe in probes
+    ]
+    return replace(problem, absorption=np.mean(patterns, axis=0))
 
 
 def absorption_pattern(mesh: TetMesh, probe: ProbeShape) -> Floats:

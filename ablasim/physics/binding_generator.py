@@ -39,23 +39,22 @@ INSIDE = -1e-6
 """Least barycentric coordinate of a point that counts as inside a tetrahedron."""
 
 
-def build_generator(protocol: Protocol, efficiency: float) -> Generator:
+def build_generator(protocol: Protocol) -> Generator:
     """The generator of a protocol.
 
     Args:
         protocol: of the scenario.
-        efficiency: share of a set power that reaches the patient.
     """
-    generator = _generator(protocol, efficiency)
+    generator = _generator(protocol)
     wiring = protocol.wiring
     if wiring is None or wiring.dwell_s is None or len(wiring.turns) == 1:
         return generator
     return SwitchedGenerator(generator, len(wiring.turns), wiring.dwell_s)
 
 
-def _generator(protocol: Protocol, efficiency: float) -> Generator:
+def _generator(protocol: Protocol) -> Generator:
     if isinstance(protocol, PowerProtocol):
-        return ConstantGenerator("power", protocol.power_W, protocol.duration_s, efficiency)
+        return ConstantGenerator("power", protocol.power_W, protocol.duration_s)
     if isinstance(protocol, VoltageProtocol):
         return ConstantGenerator("voltage", protocol.voltage_V, protocol.duration_s)
     if isinstance(protocol, CurrentProtocol):
@@ -77,10 +76,10 @@ def _generator(protocol: Protocol, efficiency: float) -> Generator:
     if isinstance(protocol, RampProtocol):
         return RampGenerator(
             duration=protocol.duration_s,
-            first=protocol.start_W * efficiency,
-            rise=protocol.ramp_W_per_min * efficiency * protocol.raise_every_s / 60.0,
+            first=protocol.start_W,
+            rise=protocol.ramp_W_per_min * protocol.raise_every_s / 60.0,
             interval=protocol.raise_every_s,
-            power=protocol.power_limit_W * efficiency,
+            power=protocol.power_limit_W,
             voltage=_or_none(protocol.voltage_limit_V),
             impedance=_or_none(protocol.rolloff_impedance_ohm),
             least_power=protocol.rolloff_power_W or 0.0,
@@ -91,7 +90,7 @@ def _generator(protocol: Protocol, efficiency: float) -> Generator:
         )
     ends = np.cumsum([step.duration_s for step in protocol.steps])
     return StepsGenerator(
-        tuple(held(*step.held, efficiency) for step in protocol.steps),
+        tuple(held(*step.held) for step in protocol.steps),
         tuple(float(end) for end in ends),
     )
 

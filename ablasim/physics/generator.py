@@ -42,7 +42,7 @@ class Drive:
     """What the generator holds over a step: the tightest of these limits rules.
 
     Attributes:
-        power: at the generator's terminals [W]; for a microwave antenna absorbed by the tissue.
+        power: at the generator's terminals [W].
         voltage: root mean square [V].
         current: root mean square [A].
         resistance: R_b in series with the tissue [ohm].
@@ -63,7 +63,8 @@ class Drive:
     def scale(self, conductance: float) -> float:
         """Square of the voltage across the tissue [V2] for a conductance [S].
 
-        For an antenna, whose unit field is one absorbed watt at a conductance of 1, it is in watts.
+        For an antenna, whose unit field is one watt of the generator at a conductance of 1, it is
+        that power in watts.
         """
         return 0.0 if self.off else float(voltage_squared(self.limits(), conductance, np))
 
@@ -192,26 +193,23 @@ class ConstantGenerator(Generator):
         mode: what is held.
         setpoint: its value [W], [V] or [A].
         duration: length of the treatment [s].
-        efficiency: share of the set power that reaches the patient (cable and match of a microwave
-            antenna; 1 for radiofrequency).
         resistance: of the body in series with the tissue [ohm].
     """
 
     mode: Mode
     setpoint: float
     duration: float
-    efficiency: float = 1.0
     resistance: float = 0.0
 
     def drive(self, state: GeneratorState, time: float) -> Drive:
         """The same at all times."""
-        return held(self.mode, self.setpoint, self.efficiency, self.resistance)
+        return held(self.mode, self.setpoint, self.resistance)
 
 
-def held(mode: Mode, value: float, efficiency: float = 1.0, resistance: float = 0.0) -> Drive:
+def held(mode: Mode, value: float, resistance: float = 0.0) -> Drive:
     """The drive that holds one quantity without limits on the others."""
     if mode == "power":
-        return Drive(power=value * efficiency, resistance=resistance)
+        return Drive(power=value, resistance=resistance)
     if mode == "voltage":
         return Drive(voltage=value, resistance=resistance)
     return Drive(current=value, resistance=resistance)

@@ -55,7 +55,9 @@ class PulsedGenerator(Generator):
             UsageError: the limit is below the impedance of the tissue before it is heated.
         """
         state = super().start(reading)
-        refuse_low_limit(self.limit(state), reading.impedance + self.resistance)
+        refuse_low_limit(
+            self.limit(state), reading.impedance + self.resistance, "impedance_limit_ohm"
+        )
         return state
 
     def limit(self, state: GeneratorState) -> float:
@@ -108,14 +110,19 @@ def beyond(impedance: float, limit: float) -> float:
     return impedance / limit - 1.0
 
 
-def refuse_low_limit(limit: float, impedance: float) -> None:
+def refuse_low_limit(limit: float, impedance: float, key: str) -> None:
     """Stop where the generator would roll off before it has heated anything.
+
+    Args:
+        limit: impedance at which it rolls off [ohm].
+        impedance: seen by the generator at the start [ohm].
+        key: of the limit in a protocol.
 
     Raises:
         UsageError: the limit is not above the impedance at the start.
     """
     if beyond(impedance, limit) > 0.0:
         raise UsageError(
-            f"protocol.impedance_limit_ohm: got {limit:g}; the generator sees {impedance:.1f} ohm "
+            f"protocol.{key}: got {limit:g}; the generator sees {impedance:.1f} ohm "
             "before any tissue is heated: choose a limit above that"
         )

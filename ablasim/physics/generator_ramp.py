@@ -20,6 +20,9 @@ from ablasim.physics.generator import (
 )
 from ablasim.physics.generator_pulsed import beyond, pause_end, refuse_low_limit, rolled_off
 
+BEFORE = 1e-3
+"""So long [s] before the end of a step the power is that of the step."""
+
 
 @dataclass(frozen=True)
 class RampGenerator(Generator):
@@ -59,7 +62,9 @@ class RampGenerator(Generator):
         Raises:
             UsageError: the impedance's limit is below that of the tissue before it is heated.
         """
-        refuse_low_limit(self.impedance, reading.impedance + self.resistance)
+        refuse_low_limit(
+            self.impedance, reading.impedance + self.resistance, "rolloff_impedance_ohm"
+        )
         return replace(super().start(reading), level=self.first)
 
     def wanted(self, state: GeneratorState, time: float) -> float:
@@ -87,7 +92,9 @@ class RampGenerator(Generator):
         if state.phase != "on":
             return -math.inf
         missing = -math.inf
-        if 0.0 < self.least_power < state.level and not math.isnan(reading.power):
+        # what was set in the step just taken: a rise at its end has not been asked for yet
+        asked = self.wanted(state, max(state.since, reading.time - BEFORE))
+        if 0.0 < self.least_power < asked and not math.isnan(reading.power):
             missing = 1.0 - reading.power / self.least_power
         return max(beyond(reading.impedance + self.resistance, self.impedance), missing)
 

@@ -152,7 +152,7 @@ class BioheatProblem:
         initial_temperature: one value or one per point (n,) [°C].
         fixed_temperature: value where a point is held (n,) [°C], NaN where it is free.
         electrodes: the potential problem, or None.
-        absorption: heat per point for one watt absorbed (n,) [W/W], or None.
+        absorption: heat per point for one watt of the generator (n,) [W/W], or None.
         microwave: heat of antennas that follows the temperature, or None.
         source: constant heat per point (n,) [W], or None.
         sensors: weights with which the points make up each sensor's temperature (s, n), or None.
@@ -210,11 +210,15 @@ def _feed(digest: Any, value: Any) -> None:
         digest.update(str((value.dtype, value.shape)).encode())
         digest.update(np.ascontiguousarray(value).tobytes())
     elif hasattr(value, "__dataclass_fields__"):
+        digest.update(f"<{type(value).__name__}".encode())
         for field in fields(value):
-            digest.update(field.name.encode())
+            digest.update(f";{field.name}=".encode())
             _feed(digest, getattr(value, field.name))
+        digest.update(b">")
     elif isinstance(value, tuple):
+        digest.update(f"({len(value)}".encode())
         for item in value:
             _feed(digest, item)
+        digest.update(b")")
     else:
-        digest.update(repr(value).encode())
+        digest.update(f"{value!r},".encode())

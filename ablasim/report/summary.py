@@ -287,7 +287,7 @@ def _microwave(record: RunRecord) -> Group | None:
         for name in ("incident", "reflected", "tissue", "antenna", "radiated", "elsewhere")
     }
     lost = power["reflected"] + power["tissue"] + power["antenna"]
-    outside = power["radiated"] + power["elsewhere"]
+    outside, incident = power["radiated"] + power["elsewhere"], power["incident"]
     return group | {
         "dielectric": physics.microwave_dielectric,
         "incident_W": power["incident"],
@@ -297,8 +297,8 @@ def _microwave(record: RunRecord) -> Group | None:
         "outside_W": outside,
         "radiated_W": power["radiated"],
         "elsewhere_W": power["elsewhere"],
-        "balance_error": abs(1.0 - (lost + outside) / power["incident"]),
-        "S11_dB": _decibel(power["reflected"] / power["incident"]),
+        "balance_error": abs(1.0 - (lost + outside) / incident) if incident else None,
+        "S11_dB": _decibel(power["reflected"] / incident) if incident else None,
         "S11_start_dB": _decibel(told["microwave_reflected_at_start"]),
         "S11_end_dB": _decibel(told["microwave_reflected_at_end"]),
         "solves": int(told["microwave_solves"]),

@@ -61,7 +61,8 @@ class Record:
             if len(problem.electrodes.circuits) > 1:
                 row["turn"] = float(drive.turn)
         else:
-            row |= {"power_W": float(report.delivered) / step}
+            absorbed = float(report.delivered) / step
+            row |= {"power_W": scale, "absorbed_W": absorbed}
         row |= {
             "generator_on": 0.0 if drive.off else 1.0,
             "peak_C": float(report.hot),

@@ -115,7 +115,7 @@ class Pattern:
         omega = _aitken(self.omega, self.residual, residual)
         growth = np.clip(LAG_TOLERANCE / max(error, 1e-12), 0.5, 1.5)
         worse = found.scale if abs(found.scale - 1.0) > abs(scale - 1.0) else scale
-        heat = self.heat + omega * residual
+        heat = _within(self.heat + omega * residual, float(found.powers[0]))
         return replace(
             self,
             heat=heat,
@@ -144,6 +144,13 @@ class Pattern:
             "microwave_reflected_at_end": float(self.powers[1] / self.powers[0]),
             "microwave_scale": float(self.numbers[4]),
         }
+
+
+def _within(heat: Floats, incident: float) -> Floats:
+    """Relaxed heat (n,) without places that cool and without more than the incident power."""
+    positive = np.maximum(heat, 0.0)
+    bounded: Floats = positive * min(1.0, incident / max(float(positive.sum()), 1e-300))
+    return bounded
 
 
 def _with_tissue(powers: Floats, absorbed: float) -> Floats:

@@ -183,8 +183,9 @@ class JaxEngine:
             new, report = close_step(self.heat, mesh, state, moved, field, control, self.death)
             if pattern is not None and self.problem.microwave is not None:
                 new = replace(new, pattern=pattern.stepped(step, watts).pack())
-                change = pattern.change(self.problem.microwave, self.temperature(new))
-                report = replace(report, change=put(MOST_CHANGE * change))
+                if not drive.off:
+                    change = pattern.change(self.problem.microwave, self.temperature(new))
+                    report = replace(report, change=put(MOST_CHANGE * change))
             return new, report
 
     def _pattern(self, state: State) -> Pattern | None:
@@ -217,16 +218,23 @@ class JaxEngine:
     def accept(self, state: State, report: Report, drive: Drive) -> State:
         """After an accepted step: renew the multigrid when its iterations have grown, and the
         antennas' field when the dielectric has changed."""
-        pattern, field = self._pattern(state), self.problem.microwave
-        if pattern is not None and field is not None:
-            renewed = pattern.renewed(field, self.temperature(state))
-            return state if renewed is pattern else replace(state, pattern=renewed.pack())
+        if drive.off:  # what is not driven is set up again when the drive returns
+            return state
+        state = self._renew_pattern(state)
         if self.electric is not None:
             grown = int(report.iterations) > REBUILD_GROWTH * self._iterations_fresh + 3
             if grown or float(report.residual) > self.tolerance:
                 with jax.default_device(self.device):
                     return self._renew_potential(state, drive.turn)
         return state
+
+    def _renew_pattern(self, state: State) -> State:
+        """Solve the antennas' field again where the dielectric has changed enough."""
+        pattern, field = self._pattern(state), self.problem.microwave
+        if pattern is None or field is None:
+            return state
+        renewed = pattern.renewed(field, self.temperature(state))
+        return state if renewed is pattern else replace(state, pattern=renewed.pack())
 
     def switch(self, state: State, before: Drive, after: Drive) -> State:
         """The state from which to go on with another drive.
@@ -240,6 +248,7 @@ class JaxEngine:
             if before.off or before.turn != after.turn:
                 temperature = temperature_of(self.heat, state.enthalpy)
                 state = _with_field(state, self._unit_field(state, temperature, after.turn))
+                state = self._renew_pattern(state)
                 return replace(state, past_step=self._put(0.0))
             conductance = self.conductance(state)
             ratio = self._put(after.scale(conductance) / before.scale(conductance))

@@ -348,10 +348,10 @@ def sigma_of(electric: Electric, temperature: Array) -> Array:
 
 @jax.jit
 def absorbed(pattern: Array, temperature: Array) -> Array:
-    """The pattern weighted by what heated tissue still absorbs, scaled to one watt again."""
+    """The pattern weighted by what heated tissue still absorbs, scaled to the same sum again."""
     weighted = pattern * microwave.heated_absorption(temperature, jnp)
     total = weighted.sum()
-    return weighted / jnp.where(total > 0, total, 1.0)
+    return weighted * pattern.sum() / jnp.where(total > 0, total, 1.0)
 
 
 @jax.jit

@@ -212,41 +212,53 @@ def _step(
             return state, Status.STEP_TOO_SMALL if finite else Status.NOT_FINITE
     if not math.isfinite(error):
         return state, Status.NOT_FINITE
+    failed = float(report.residual) > POTENTIAL_LIMIT
+    stands, switched = generator.after_step(before, reading), False
+    if not failed:
+        trial = engine.accept(trial, report, drive)
+        trial, stands, switched = _switch(engine, trial, drive, ending, stands)
+    # All that takes long is done: an interruption finds time, account and state of one moment.
     clock.now = ending
     record.add(clock.now, step, engine.problem, drive, report)
     if reading.sensors:
         record.last()["hottest_sensor_C"] = max(reading.sensors)
-    record.generator = generator.after_step(before, reading)
-    if float(report.residual) > POTENTIAL_LIMIT:
+    record.generator = stands
+    if failed:
         return trial, Status.POTENTIAL_FAILED
-    if control.fixed is None:
+    if switched:
+        clock.step = STEP_AFTER_SWITCH
+    elif control.fixed is None:
         factor = SAFETY * (control.tolerance / max(error, 1e-12)) ** (1.0 / 3.0)
         grown = step * min(GROW, max(0.5, factor))
         # a step cut short by an event says little about the next one
         clock.step = max(grown, clock.step) if hits and grown > step else grown
     else:
         clock.step = control.fixed
-    return _switch(engine, engine.accept(trial, report, drive), drive, clock, record), None
+    return trial, None
 
 
-def _switch(engine: Engine, state: Any, drive: Drive, clock: _Clock, record: Record) -> Any:
-    """The state for the drive of the next step, which the generator may have changed."""
+def _switch(
+    engine: Engine, state: Any, drive: Drive, now: float, stands: GeneratorState
+) -> tuple[Any, GeneratorState, bool]:
+    """State and generator for the next step, whose drive the generator may have changed.
+
+    The last value says whether what comes has little to do with what was.
+    """
     generator = engine.problem.generator
-    if generator.ended(record.generator, clock.now):
-        return state
-    after = generator.drive(record.generator, clock.now)
+    if generator.ended(stands, now):
+        return state, stands, False
+    after = generator.drive(stands, now)
     if after == drive:
-        return state
+        return state, stands, False
     state = engine.switch(state, drive, after)
     if drive.off and not after.off:
         # Tissue that is still dry trips the generator as soon as it drives again.
-        reading = _reading(engine, state, after, clock.now)
-        if generator.excess(record.generator, reading) > 0.0:
-            record.generator = generator.after_step(record.generator, reading)
-            return _switch(engine, state, after, clock, record)
-    if _is_switch(engine, state, drive, after):
-        clock.step = STEP_AFTER_SWITCH
-    return state
+        reading = _reading(engine, state, after, now)
+        if generator.excess(stands, reading) > 0.0:
+            stands = generator.after_step(stands, reading)
+            state, stands, _ = _switch(engine, state, after, now, stands)
+            return state, stands, True
+    return state, stands, _is_switch(engine, state, drive, after)
 
 
 def _is_watched(engine: Engine, state: Any, drive: Drive, now: float, record: Record) -> bool:

@@ -56,7 +56,7 @@ def fault(protocol: dict[str, Any], *probes: dict[str, Any], **anatomy: Any) -> 
 
 MODES: list[tuple[dict[str, Any], dict[str, Any], Generator, str]] = [
     (POWER, NEEDLE, ConstantGenerator("power", 30, 60), "30 W constant power"),
-    (POWER, ANTENNA, ConstantGenerator("power", 30, 60, 0.9347), "30 W constant power"),
+    (POWER, ANTENNA, ConstantGenerator("power", 30, 60), "30 W constant power"),
     (
         PULSED,
         NEEDLE,
@@ -93,7 +93,7 @@ MODES: list[tuple[dict[str, Any], dict[str, Any], Generator, str]] = [
     (
         {"mode": "steps", "steps": [{"power_W": 100, "duration_s": 60}]},
         ANTENNA,
-        StepsGenerator((Drive(power=93.47),), (60,)),
+        StepsGenerator((Drive(power=100.0),), (60,)),
         "1 timed step",
     ),
 ]  # fmt: skip
@@ -105,8 +105,7 @@ def test_a_mode_becomes_its_generator(
 ) -> None:
     """Catches a key that is read into the wrong number, and a default that changes unseen."""
     case = scenario(protocol, probe)
-    efficiency = case.probes[0].data.efficiency
-    found = build_generator(case.protocol, efficiency)
+    found = build_generator(case.protocol)
     assert type(found) is type(expected)
     if isinstance(found, StepsGenerator) and isinstance(expected, StepsGenerator):
         assert found.ends == pytest.approx(expected.ends)
@@ -277,7 +276,7 @@ def test_wirings_become_circuits(
 
 def test_turns_become_a_switched_generator() -> None:
     case = scenario(turns({"driven": [0]}, {"driven": [1]}), NEEDLE, BESIDE)
-    found = build_generator(case.protocol, 1.0)
+    found = build_generator(case.protocol)
     assert found == SwitchedGenerator(ConstantGenerator("power", 30, 60), 2, 30)
     assert drive_words(case.protocol.model_dump()).endswith("2 connections in turn for 30 s each")
 
