@@ -257,3 +257,11 @@ def test_what_an_antenna_cannot_have_is_refused(
 def test_a_cable_takes_its_share() -> None:
     scenario = load_scenario(SCENARIOS / "mw_slot_c2.yaml", {"probes[0].cable_loss_dB": 3.0})
     assert scenario.probes[0].data.arriving == pytest.approx(0.501, abs=1e-3)
+
+
+def test_relaxed_heat_neither_cools_nor_exceeds_the_power() -> None:
+    """Catches a relaxation that overshoots: a sink where tissue dries, or heat from nothing."""
+    from ablasim.solve.field_heat import _within
+
+    assert _within(np.array([0.5, -0.2, 0.1]), 1.0) == pytest.approx([0.5, 0.0, 0.1])
+    assert _within(np.array([1.5, -0.2, 0.5]), 1.0).sum() == pytest.approx(1.0)

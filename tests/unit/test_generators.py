@@ -282,6 +282,24 @@ def test_a_run_resumes_inside_a_pause(tmp_path: Path) -> None:
         np.testing.assert_array_equal(resumed.history[name], column, name)
 
 
+def test_an_interruption_at_the_end_of_a_step_loses_nothing(tmp_path: Path) -> None:
+    """Catches a step that is booked before its state is kept: the heat would be there twice."""
+
+    class Interrupting(LumpedLoad):
+        def accept(self, state: Lump, report: Any, drive: Drive) -> Lump:
+            if self.solved > 12:
+                raise KeyboardInterrupt
+            return state
+
+    whole = treat(pulses())
+    keeper = Checkpoint(tmp_path / "run.npz", "key")
+    with pytest.raises(Interrupted):
+        march(Interrupting(pulses(), 1), StepControl(longest=10.0), checkpoint=keeper)
+    resumed = treat(pulses(), checkpoint=keeper)
+    for name, column in whole.history.items():
+        np.testing.assert_array_equal(resumed.history[name], column, name)
+
+
 def test_a_state_survives_the_checkpoint() -> None:
     state = GeneratorState("pause", 3.5, 1.25, -2.0, 50.0, (3.5, 20.25))
     assert GeneratorState.restored(state.stored()) == state
@@ -340,6 +358,17 @@ def test_a_ramp_rolls_off_where_its_voltage_holds_the_power_down() -> None:
     assert len(solution.rolloffs) == 1
     assert solution.history["power_W"][-1] < 36.0
     assert (solution.history["voltage_V"] <= 60.0 * (1 + 1e-9)).all()
+
+
+def test_a_ramp_still_sees_its_power_fall_after_a_restart() -> None:
+    """Catches a rule that looks at the power of the restart, not at the one that was set."""
+    generator = RampGenerator(900.0, first=80.0, rise=10.0, least_power=25.0, restart=0.25)
+    state = generator.start(Reading(0.0, 50.0, 80.0))
+    state = generator.after_step(state, Reading(30.0, 50.0, 2.0))
+    assert state.phase == "pause" and state.level == 20.0
+    state = generator.after_step(state, Reading(60.0, 50.0))
+    assert generator.excess(state, Reading(61.0, 50.0, 20.0)) == -math.inf
+    assert generator.excess(state, Reading(600.0, 50.0, 2.0)) > 0.0
 
 
 def test_timed_steps_end_exactly() -> None:
