@@ -189,10 +189,10 @@ CASES = (
         remark="Criterion set beforehand: monotone, 90 % of the full effect at 10 ml/min. The "
         "effect is the loss of area of the 60 °C zone in the cut through the gap. Flows up to "
         "those of the laminar law: 1000 ml/min. Distance and glass are not in the abstract: two "
-        "distances, wall of 0.5 mm. Tried: a coefficient that does not grow with the flow, "
-        "that of developed flow: last row of each distance; Graetz's law gives what Hausen's does. Likely cause: the law for "
-        "developing flow goes on rising with the cube root of the flow, or cross-sections "
-        "cannot tell the last fifth of the effect from all of it. "
+        "distances, wall of 0.5 mm. Tried: the coefficient of developed flow, which does not grow "
+        "with the flow: last row of each distance; Graetz's law gives what Hausen's does. Likely "
+        "cause: the law for developing flow goes on rising with the cube root of the flow, or "
+        "cross-sections cannot tell the last fifth of the effect from all of it. "
         "Preview resolution, one mesh per distance.",
     ),
     Case(
