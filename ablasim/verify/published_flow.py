@@ -190,7 +190,7 @@ CASES = (
         "effect is the loss of area of the 60 °C zone in the cut through the gap. Flows up to "
         "those of the laminar law: 1000 ml/min. Distance and glass are not in the abstract: two "
         "distances, wall of 0.5 mm. Tried: the coefficient of developed flow, which does not grow "
-        "with the flow: last row of each distance; Graetz's law gives what Hausen's does. Likely "
+        "with the flow: last row; Graetz's law gives what Hausen's does. Likely "
         "cause: the law for developing flow goes on rising with the cube root of the flow, or "
         "cross-sections cannot tell the last fifth of the effect from all of it. "
         "Preview resolution, one mesh per distance.",

@@ -87,6 +87,9 @@ IN_VIVO_MINUTES = (5, 10, 15, 20)
 IN_VIVO = ((21, 31), (28, 30), (29, 35), (33, 47))
 """40 W, cooled, in dogs."""
 
+BARE = {"model": "slot_antenna_2450", "tip_mm": [0, 0, 0], "entry_mm": [0, 0, 90]}
+"""The antenna of the scenario with a shaft that nothing cools."""
+
 PERFUSION = (34020.0, 68040.0)
 """Published range of liver's [W/m3/K]."""
 
@@ -125,8 +128,7 @@ def g8() -> Iterator[Row]:
 def g8_others() -> Iterator[Row]:
     """The same pattern where the source leaves something open: not cooled, and in vivo."""
     pattern = fitted_pattern()
-    bare = {**PREVIEW, "probes[0].coolant_h_W_m2K": 0.0}
-    bench = Bench(scenario("g8_he_2010", bare))
+    bench = Bench(scenario("g8_he_2010", {**PREVIEW, "probes": [BARE]}))
     for power, measured in NOT_COOLED.items():
         found = bench.diameters(pattern, power, MINUTES) / MM
         yield from _band(f"not cooled, {power} W", MINUTES, measured, found)
