@@ -16,6 +16,7 @@ from ablasim.physics.antenna_heat import MicrowaveField, PlacedAntenna
 from ablasim.physics.antenna_section import Coaxial
 from ablasim.physics.binding_electrodes import build_electrodes
 from ablasim.physics.binding_generator import build_generator, sensor_weights
+from ablasim.physics.binding_probes import refuse_probes_outside
 from ablasim.physics.binding_vessels import vessel_walls
 from ablasim.physics.damage import Arrhenius, DeathModels, criterion
 from ablasim.physics.dielectric import dielectric
@@ -36,7 +37,10 @@ def build_problem(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> Biohea
     Raises:
         AblasimError: a vessel's flow lies outside the wall correlation's range.
         InputFileError: the mesh lacks a surface or a region that the scenario needs.
+        ScenarioError: a probe lies outside the scenario's own mesh.
     """
+    if scenario.mesh is not None:
+        refuse_probes_outside(mesh, anatomy.probes)
     physics = scenario.physics
     tissues = region_tissues(scenario, anatomy, mesh)
     materials = _materials([tissues[region] for region in mesh.regions])
