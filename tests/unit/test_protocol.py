@@ -56,7 +56,7 @@ def fault(protocol: dict[str, Any], *probes: dict[str, Any], **anatomy: Any) -> 
 
 MODES: list[tuple[dict[str, Any], dict[str, Any], Generator, str]] = [
     (POWER, NEEDLE, ConstantGenerator("power", 30, 60), "30 W constant power"),
-    (POWER, ANTENNA, ConstantGenerator("power", 30, 60, 0.965), "30 W constant power"),
+    (POWER, ANTENNA, ConstantGenerator("power", 30, 60, 0.9347), "30 W constant power"),
     (
         PULSED,
         NEEDLE,
@@ -93,7 +93,7 @@ MODES: list[tuple[dict[str, Any], dict[str, Any], Generator, str]] = [
     (
         {"mode": "steps", "steps": [{"power_W": 100, "duration_s": 60}]},
         ANTENNA,
-        StepsGenerator((Drive(power=96.5),), (60,)),
+        StepsGenerator((Drive(power=93.47),), (60,)),
         "1 timed step",
     ),
 ]  # fmt: skip
