@@ -220,8 +220,7 @@ def build_anatomy(scenario: Scenario) -> Anatomy:
             Tube(_path(vessel.path_mm), 0.5 * vessel.outer_diameter_mm * MM),
             straight_branch(vessel.path_mm, vessel.diameter_mm, vessel.velocity_cm_s),
         )
-        for vessel in ideal.vessels
-        if vessel.diameter_mm >= ideal.mesh_vessels_from_mm
+        for vessel in ideal.meshed_vessels
     )
     return Anatomy(block_solid(block.shape, centre, size), None, tumour, vessels, probes, tissues)
 

@@ -30,7 +30,10 @@ from ablasim.errors import Interrupted, ResourceError, ScenarioError, UsageError
 
 app = typer.Typer(
     name="ablasim",
-    help=f"Open simulator of liver tumour ablation: a scenario in, a lethal zone out.\n\n{NOTICE}",
+    help="Open simulator of liver tumour ablation: a scenario in, a lethal zone out.\n\n"
+    "Exit codes: 0 done, 1 a case of verify failed (or a fault of ablasim's own), 2 wrong scenario"
+    " or command, 3 unreadable input file, 4 the solver did not converge, 5 lack of memory, disk or"
+    f" device, 130 interrupted.\n\n{NOTICE}",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -129,7 +132,7 @@ def check(
 ) -> None:
     """Check a scenario and say what a run would do."""
     from ablasim.cli_scenario import scenario_rows
-    from ablasim.scenario import cautions, load_scenario
+    from ablasim.scenario import cautions, load_scenario, vessel_cautions
 
     try:
         loaded = load_scenario(scenario, _overrides(overrides, resolution))
@@ -138,14 +141,14 @@ def check(
             problems = [vars(problem) for problem in error.problems]
             print_json({"ok": False, "file": str(scenario), "problems": problems})
         raise
+    warnings = [*cautions(loaded), *vessel_cautions(loaded)]
     if as_json:
         content = loaded.model_dump(mode="json", exclude_none=True)
-        warnings = list(cautions(loaded))
         found = {"ok": True, "file": str(scenario), "warnings": warnings, "scenario": content}
         print_json(found)
     elif not quiet:
         print_rows(scenario_rows(loaded))
-        for caution in cautions(loaded):
+        for caution in warnings:
             print(f"Note: {caution}")
         print(f"\n{scenario} is a valid scenario. {NOTICE}")
 

@@ -166,7 +166,6 @@ def place_in_mesh(
     if scenario.mesh is not None:
         return own_anatomy(scenario), read_own_mesh(scenario)
     anatomy = build_anatomy(scenario)
-    vessel_warnings(scenario, anatomy)  # a flow that no law covers is refused before the meshing
     return anatomy, cached_mesh(anatomy, scenario.numerics.resolution, progress=progress)
 
 

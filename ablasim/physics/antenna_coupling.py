@@ -6,7 +6,8 @@ changes within a cell. What that quadrature is off by is scaled away: the heat o
 integral of the half plane over the same tissue. Where no tetrahedra lie, in the lumen of a vessel
 or outside the block, no heat arrives; which share of each circle that is comes from points on it.
 
-Temperature: the mean over circles around the antenna's axis, blood where there is no tetrahedron.
+Temperature: the mean over circles around the antenna's axis. Where there is no tetrahedron, tissue
+counts as at one temperature that the caller gives (`outside`): that of the start.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ change the grid."""
 COARSE = (0.3, 0.9)
 """A cell longer than these shares of its distance from the axis is halved once, or twice."""
 
-# Four-point rule of a tetrahedron, exact for quadratics (Keast 1986).
-_FAR, _NEAR = 0.5854101966249685, 0.1381966011250105
+FAR, NEAR = 0.5854101966249685, 0.1381966011250105
+"""Barycentric coordinates of the four-point rule of a tetrahedron, exact for quadratics (Keast
+1986): FAR for one corner, NEAR for the others, all weights equal."""
 
 CHUNK = 400_000
 """Samples that are held in memory at a time."""
@@ -98,7 +100,7 @@ class Coupling:
         antenna: with its grid, in a cylinder around the mesh.
         heat: heat of mesh points from the corners' density (n, v) [m3].
         mean: corners' temperature from mesh points (v, n).
-        outside: share of each corner's circle that takes the blood's temperature (v,).
+        outside: share of each corner's circle where no tetrahedron gives the temperature (v,).
         share: of each corner's circle in the mesh (v,).
     """
 
@@ -224,7 +226,7 @@ def _rule(level: int) -> Floats:
     corners = [np.eye(4)]
     for _ in range(level):
         corners = [child for parent in corners for child in _halved(parent)]
-    rule = np.full((4, 4), _NEAR) + (_FAR - _NEAR) * np.eye(4)
+    rule = np.full((4, 4), NEAR) + (FAR - NEAR) * np.eye(4)
     return np.concatenate([rule @ corner for corner in corners])
 
 
@@ -244,4 +246,4 @@ def _rounded(length: float) -> float:
     return float(np.round(length / GRAIN) * GRAIN)
 
 
-__all__ = ["Coupling", "Frame", "locate"]
+__all__ = ["FAR", "NEAR", "Coupling", "Frame", "locate"]

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from ablasim import catalogue
 from ablasim.anatomy import Anatomy, ProbeShape
 from ablasim.catalogue import TissueData
-from ablasim.errors import UsageError
 from ablasim.mesh import TetMesh
+from ablasim.physics.antenna_coupling import FAR, NEAR
 from ablasim.physics.antenna_heat import MicrowaveField, PlacedAntenna
 from ablasim.physics.antenna_section import Coaxial
 from ablasim.physics.binding_electrodes import build_electrodes
 from ablasim.physics.binding_generator import build_generator, sensor_weights
+from ablasim.physics.binding_probes import refuse_probes_outside
 from ablasim.physics.binding_vessels import vessel_walls
 from ablasim.physics.damage import Arrhenius, DeathModels, criterion
 from ablasim.physics.dielectric import dielectric
@@ -29,9 +30,6 @@ Floats = NDArray[np.float64]
 SHUTDOWN = {"peak_60C": 60.0, "none": np.inf, "arrhenius": np.inf, "three_state": np.inf}
 """Temperature [°C] that ends perfusion; where a dose does, it is a death model's affair."""
 
-# Four-point rule of a tetrahedron, exact for quadratics (Keast 1986).
-_FAR, _NEAR = 0.5854101966249685, 0.1381966011250105
-
 
 def build_problem(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> BioheatProblem:
     """Bind the laws of a scenario to a mesh of its anatomy.
@@ -39,7 +37,10 @@ def build_problem(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> Biohea
     Raises:
         AblasimError: a vessel's flow lies outside the wall correlation's range.
         InputFileError: the mesh lacks a surface or a region that the scenario needs.
+        ScenarioError: a probe lies outside the scenario's own mesh.
     """
+    if scenario.mesh is not None:
+        refuse_probes_outside(mesh, anatomy.probes)
     physics = scenario.physics
     tissues = region_tissues(scenario, anatomy, mesh)
     materials = _materials([tissues[region] for region in mesh.regions])
@@ -164,11 +165,7 @@ def _with_field(
     placed = []
     for probe in probes:
         data = probe.data.coaxial
-        if data is None or probe.data.frequency is None:
-            raise UsageError(
-                f"physics.microwave_model: got 'field'; the catalogue has no cross-section of "
-                f"{probe.data.name}: use 'parametric'"
-            )
+        assert data is not None  # a rule of the scenario
         dimensions = {item.name: getattr(data, item.name) for item in fields(Coaxial)}
         share = probe.data.arriving / len(probes)
         placed.append(PlacedAntenna(probe.tip, probe.direction, Coaxial(**dimensions), share))
@@ -201,8 +198,8 @@ def absorption_pattern(mesh: TetMesh, probe: ProbeShape) -> Floats:
     volume = mesh.cell_volumes()
     corner = mesh.points[mesh.cells]
     for vertex in range(4):
-        weights = np.full(4, _NEAR)
-        weights[vertex] = _FAR
+        weights = np.full(4, NEAR)
+        weights[vertex] = FAR
         place = np.einsum("v,mvi->mi", weights, corner) - np.asarray(probe.tip)
         axial = place @ np.asarray(probe.direction)
         radial = np.linalg.norm(place - axial[:, None] * np.asarray(probe.direction), axis=1)

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ablasim import catalogue
 from ablasim.anatomy import Anatomy, VesselShape
 from ablasim.centreline import Branch, locate
-from ablasim.frames import MM
+from ablasim.frames import CM_PER_S, MM
 from ablasim.mesh import TetMesh
 from ablasim.physics.blood import STASIS_DIAMETER, BloodTree
 from ablasim.physics.problem import Stream, Wall
 from ablasim.physics.vessels import (
-    Blood,
+    LAMINAR_LIMIT,
     TubeFlow,
+    laminar_velocity,
     range_warning,
     through_wall,
     wall_coefficient,
 )
-from ablasim.scenario import Scenario
+from ablasim.scenario import Scenario, vessel_cautions
 from ablasim.scenario.anatomy import Vessel, WallExchange
+from ablasim.scenario.flow import tube_flow
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +32,9 @@ STATION = 1.5 * MM
 
 MOST_STATIONS = 300
 """Per vessel: their balance is a full matrix that is applied in every stage of a step."""
+
+STILL_LAMINAR = 0.999
+"""Share of the velocity at the laminar limit to which a measured branch's is lowered."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,14 @@ class BranchFlow:
         flow: the same as numbers of the correlations.
         coefficient: h at the meshed wall [W/m2/K].
         warning: a correlation out of its range; None where all is well.
+        lowered: that the velocity was lowered to keep the flow laminar; None where it was not.
     """
 
     branch: Branch
     flow: TubeFlow
     coefficient: float
     warning: str | None
+    lowered: str | None = None
 
 
 def vessel_walls(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> tuple[Wall, ...]:
@@ -66,17 +72,25 @@ def vessel_walls(scenario: Scenario, anatomy: Anatomy, mesh: TetMesh) -> tuple[W
 def vessel_flows(scenario: Scenario, vessel: VesselShape) -> tuple[BranchFlow, ...]:
     """Flow and wall coefficient of a vessel's branches; one where its centreline is not known.
 
+    A branch of a label map has a measured calibre: where its flow would not be laminar, its
+    velocity is lowered, rather than that one branch refuses the run.
+
     Raises:
         AblasimError: a flow lies outside the range of every wall correlation.
     """
-    data = catalogue.blood()
-    blood = Blood(data.density, data.heat_capacity, data.conductivity, data.viscosity)
     exchange = exchange_of(scenario, vessel.name)
     nowhere = np.zeros((2, 3))
     branches = vessel.branches or (Branch(nowhere, vessel.diameter, vessel.velocity),)
     flows = []
     for branch in branches:
-        flow = TubeFlow(branch.diameter, branch.velocity, blood, exchange.heated_length_mm * MM)
+        flow, lowered = tube_flow(exchange, branch.diameter, branch.velocity), None
+        if (
+            scenario.labelmap is not None
+            and exchange.h_W_m2K is None
+            and flow.reynolds >= LAMINAR_LIMIT
+        ):
+            branch, lowered = _kept_laminar(branch, flow)
+            flow = replace(flow, velocity=branch.velocity)
         if exchange.h_W_m2K is not None:
             inner, warning = exchange.h_W_m2K, None
         else:
@@ -86,25 +100,38 @@ def vessel_flows(scenario: Scenario, vessel: VesselShape) -> tuple[BranchFlow, .
         if isinstance(exchange, Vessel) and exchange.wall_conductivity_W_mK is not None:
             thickness, conductivity = exchange.wall_thickness_mm, exchange.wall_conductivity_W_mK
             outer = through_wall(inner, branch.diameter, thickness * MM, conductivity)
-        flows.append(BranchFlow(branch, flow, outer, warning))
+        flows.append(BranchFlow(branch, flow, outer, warning, lowered))
     return tuple(flows)
 
 
 def vessel_warnings(scenario: Scenario, anatomy: Anatomy) -> tuple[str, ...]:
     """Correlations outside their range, and blood whose way is not known; a sentence each."""
-    found = []
-    for vessel in anatomy.vessels:
+    found = list(vessel_cautions(scenario))
+    for vessel in anatomy.vessels if scenario.labelmap is not None else ():
         flows = vessel_flows(scenario, vessel)
         if scenario.physics.blood_warming and not vessel.branches:
             found.append(
                 f"Vessel {vessel.name}: its centre line is not known, so its blood stays at one "
-                "temperature, which overrates slow flow; in a mesh of your own give path_mm."
+                "temperature, which overrates slow flow."
             )
-        outside = [flow.warning for flow in flows if flow.warning is not None]
-        if outside:
-            more = f" (and {len(outside) - 1} more of its branches)" if len(outside) > 1 else ""
-            found.append(f"Vessel {vessel.name}: {outside[0]}{more}.")
+        for told in ([flow.lowered for flow in flows], [flow.warning for flow in flows]):
+            texts = [text for text in told if text is not None]
+            if texts:
+                more = f" (and {len(texts) - 1} more of its branches)" if len(texts) > 1 else ""
+                found.append(f"Vessel {vessel.name}: {texts[0]}{more}.")
     return tuple(found)
+
+
+def _kept_laminar(branch: Branch, flow: TubeFlow) -> tuple[Branch, str]:
+    """A branch whose flow is just laminar, and a sentence on what was changed."""
+    velocity = STILL_LAMINAR * laminar_velocity(flow)
+    text = (
+        f"the velocity in a branch of {branch.diameter / MM:.1f} mm was lowered from"
+        f" {branch.velocity / CM_PER_S:.1f} to {velocity / CM_PER_S:.1f} cm/s, because at a"
+        f" Reynolds number of {flow.reynolds:.0f} no wall coefficient holds (the limit is"
+        f" {LAMINAR_LIMIT:.0f}); give velocity_cm_s, or the coefficient itself as h_W_m2K"
+    )
+    return replace(branch, velocity=velocity), text
 
 
 def exchange_of(scenario: Scenario, name: str) -> WallExchange:

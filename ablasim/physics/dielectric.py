@@ -112,16 +112,22 @@ def dielectric(name: str, frequency: float) -> Dielectric:
     """A law for an antenna's frequency [Hz].
 
     Raises:
-        UsageError: no such law, or no data at this frequency; lists what there is.
+        UsageError: no such law, or no data at this frequency; says what there is.
     """
     if name not in MODELS:
         raise UsageError(f"microwave_dielectric: got {name!r}; use one of {', '.join(MODELS)}")
     law = MODELS[name]
-    if abs(frequency / law.frequency - 1.0) > SAME_FREQUENCY:
-        there = ", ".join(f"{key} ({m.frequency / 1e6:g} MHz)" for key, m in MODELS.items())
+    if not _holds(law, frequency):
+        there = [key for key, other in MODELS.items() if _holds(other, frequency)]
+        known = ", ".join(sorted({f"{other.frequency / 1e6:g}" for other in MODELS.values()}))
+        what = f"use {' or '.join(there)}" if there else "there is no law at this frequency"
         raise UsageError(
             f"antenna frequency: got {frequency / 1e6:g} MHz; {name} was measured at "
-            f"{law.frequency / 1e6:g} MHz, and liver absorbs otherwise at other frequencies. "
-            f"Available: {there}"
+            f"{law.frequency / 1e6:g} MHz, and liver absorbs otherwise at other frequencies: "
+            f"{what}, or take an antenna of {known} MHz"
         )
     return law
+
+
+def _holds(law: Dielectric, frequency: float) -> bool:
+    return abs(frequency / law.frequency - 1.0) <= SAME_FREQUENCY

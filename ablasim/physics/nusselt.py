@@ -18,7 +18,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
 
 Floats = NDArray[np.float64]
 
@@ -66,6 +65,8 @@ def graetz_series() -> tuple[Floats, Floats]:
     The modes of (r R')' + l^2 r (1 - r^2) R = 0, R(1) = 0, by a Galerkin method in s = r^2; beyond
     the fiftieth by l_n = 4 n + 8/3, G_n = 1.01276 l_n^(-1/3) (Sellars, Tribus and Klein 1956).
     """
+    from scipy.linalg import eigh  # slow to import, and only two of the laws need it
+
     node, weight = np.polynomial.legendre.leggauss(_POLYNOMIALS + 4)
     s, weight = 0.5 * (node + 1.0), 0.5 * weight
     legendre = np.polynomial.legendre.legvander(node, _POLYNOMIALS - 1)

@@ -124,6 +124,11 @@ def wall_coefficient(flow: TubeFlow, correlation: Correlation = "hausen") -> flo
     return LAWS[correlation].nusselt(flow.graetz) * flow.blood.conductivity / flow.diameter
 
 
+def laminar_velocity(flow: TubeFlow) -> float:
+    """Mean velocity [m/s] in a vessel from which on its flow is not laminar."""
+    return flow.velocity * LAMINAR_LIMIT / flow.reynolds
+
+
 def range_warning(flow: TubeFlow, correlation: Correlation) -> str | None:
     """What a user should know who takes a correlation outside its range; None inside it."""
     law = LAWS[correlation]

@@ -24,7 +24,7 @@ from ablasim.scenario.anatomy import (
     Vessel,
     VesselFlow,
 )
-from ablasim.scenario.caution import cautions
+from ablasim.scenario.caution import cautions, vessel_cautions
 from ablasim.scenario.file import load_scenario, scenario_from_data
 from ablasim.scenario.model import Scenario, inputs_sha256, json_schema
 from ablasim.scenario.protocol import (
@@ -90,4 +90,5 @@ __all__ = [
     "json_schema",
     "load_scenario",
     "scenario_from_data",
+    "vessel_cautions",
 ]

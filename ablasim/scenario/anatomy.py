@@ -6,7 +6,7 @@ Lengths are in mm, coordinates in LPS. Exactly one of the three stands in a scen
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +29,7 @@ from ablasim.scenario.fields import (
     TissueName,
     Velocity,
     VesselKindName,
+    changed,
     fault,
 )
 
@@ -84,6 +85,16 @@ class WallExchange(Section):
         le=1e5,
         description="wall coefficient of one's own in place of the correlation's [W/m2/K]",
     )
+
+    @model_validator(mode="after")
+    def _law_is_used(self) -> Self:
+        for key in ("correlation", "heated_length_mm"):
+            if self.h_W_m2K is not None and changed(self, key):
+                raise fault(
+                    f"got {key} {getattr(self, key)} beside h_W_m2K {self.h_W_m2K:g}, which takes"
+                    f" the place of the correlation: remove {key} or h_W_m2K"
+                )
+        return self
 
 
 class Vessel(WallExchange):
@@ -189,6 +200,11 @@ class IdealAnatomy(Section):
         description="vessels thinner than this are not meshed: their blood takes the tissue's"
         " temperature and counts as perfusion [mm]",
     )
+
+    @property
+    def meshed_vessels(self) -> tuple[Vessel, ...]:
+        """Those that are thick enough to be meshed."""
+        return tuple(v for v in self.vessels if v.diameter_mm >= self.mesh_vessels_from_mm)
 
     @field_validator("vessels")
     @classmethod

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from ablasim import catalogue
+from ablasim.physics.damage import GAS_CONSTANT, KELVIN
+from ablasim.scenario.anatomy import MeshVessel, Vessel
+from ablasim.scenario.flow import flow_cautions
 from ablasim.scenario.model import Scenario
-
-GAS_CONSTANT = 8.314462618
-"""[J/mol/K]"""
 
 HOLD = 600.0
 """Time [s] for which the temperature that kills by an Arrhenius set is stated."""
@@ -51,11 +51,24 @@ def cautions(scenario: Scenario) -> tuple[str, ...]:
     return tuple(found)
 
 
+def vessel_cautions(scenario: Scenario) -> tuple[str, ...]:
+    """What to know of the flow in the vessels that are given and meshed; none for a label map."""
+    given: list[tuple[str, Vessel | MeshVessel]] = []
+    if scenario.anatomy is not None:
+        given += [(vessel.name, vessel) for vessel in scenario.anatomy.meshed_vessels]
+    if scenario.mesh is not None:
+        given += scenario.mesh.vessels.items()
+    warming = scenario.physics.blood_warming
+    return tuple(
+        text for name, vessel in given for text in flow_cautions(name, vessel, warming=warming)
+    )
+
+
 def killing_temperature(name: str, seconds: float = HOLD) -> float:
     """Temperature [°C] at which Omega of an Arrhenius set reaches 1 after some seconds."""
     data = catalogue.arrhenius(name)
     kelvin = data.activation_energy / (GAS_CONSTANT * math.log(data.frequency * seconds))
-    return kelvin - 273.15
+    return kelvin - KELVIN
 
 
 def _set_caution(path: str, name: str) -> list[str]:

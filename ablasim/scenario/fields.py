@@ -72,6 +72,14 @@ VesselKindName = Annotated[str, AfterValidator(_known(catalogue.vessel_kind_name
 ArrheniusName = Annotated[str, AfterValidator(_known(catalogue.arrhenius_names))]
 
 
+def changed(section: BaseModel, key: str) -> bool:
+    """Whether a field differs from its default.
+
+    A default that is written out does not count: `Scenario.to_yaml` writes all of them.
+    """
+    return bool(getattr(section, key) != type(section).model_fields[key].default)
+
+
 class Section(BaseModel):
     """Parent of every section: frozen, unknown keys refused, finite numbers only."""
 

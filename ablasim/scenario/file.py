@@ -19,6 +19,9 @@ from ablasim.scenario.protocol import Protocol
 from ablasim.scenario.rules import Draft, Finding, broken_rules
 from ablasim.scenario.treatment import Physics, ProbePlacement
 
+PROTOCOL: TypeAdapter[Protocol] = TypeAdapter(Protocol)
+"""One of the modes of a protocol, told by its `mode`."""
+
 
 def load_scenario(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
     """Reads a scenario from a YAML file.
@@ -114,31 +117,32 @@ def _draft_from(data: dict[str, Any]) -> Draft:
     """What is valid in a scenario that is faulty as a whole."""
     anatomy = data.get("anatomy")
     parts = anatomy if isinstance(anatomy, dict) else {}
-    tissues, protocol = data.get("tissues"), data.get("protocol")
+    tissues, protocol, probes = (data.get(k) for k in ("tissues", "protocol", "probes"))
     return Draft(
         sources=tuple(k for k in ("anatomy", "labelmap", "mesh") if data.get(k) is not None),
-        anatomy=_part(IdealAnatomy, anatomy),
-        labelmap=_part(LabelMap, data.get("labelmap")),
-        mesh=_part(OwnMesh, data.get("mesh")),
-        vessels=_parts(Vessel, parts.get("vessels")),
-        probes=_parts(ProbePlacement, data.get("probes")),
+        anatomy=_part(TypeAdapter(IdealAnatomy), anatomy),
+        labelmap=_part(TypeAdapter(LabelMap), data.get("labelmap")),
+        mesh=_part(TypeAdapter(OwnMesh), data.get("mesh")),
+        vessels=_parts(TypeAdapter(Vessel), parts.get("vessels")),
+        probes=_parts(TypeAdapter(ProbePlacement), probes),
+        listed_probes=len(probes) if isinstance(probes, list | tuple) else 0,
         protocol_mode=protocol.get("mode") if isinstance(protocol, dict) else None,
-        protocol=_part(Protocol, protocol),
-        physics=_part(Physics, data.get("physics", {})),
+        protocol=_part(PROTOCOL, protocol),
+        physics=_part(TypeAdapter(Physics), data.get("physics", {})),
         tissue_overrides=tuple(tissues) if isinstance(tissues, dict) else (),
     )
 
 
-def _part(model: Any, data: Any) -> Any:
+def _part[Part](adapter: TypeAdapter[Part], data: Any) -> Part | None:
     try:
-        return TypeAdapter(model).validate_python(data)
+        return adapter.validate_python(data)
     except ValidationError:
         return None
 
 
-def _parts[Part](model: type[Part], data: Any) -> dict[int, Part]:
+def _parts[Part](adapter: TypeAdapter[Part], data: Any) -> dict[int, Part]:
     entries = enumerate(data) if isinstance(data, list | tuple) else ()
-    parts: dict[int, Part | None] = {index: _part(model, entry) for index, entry in entries}
+    parts = {index: _part(adapter, entry) for index, entry in entries}
     return {index: part for index, part in parts.items() if part is not None}
 
 

@@ -108,6 +108,7 @@ def _draft_of(scenario: Scenario) -> Draft:
         mesh=scenario.mesh,
         vessels=dict(enumerate(scenario.anatomy.vessels)) if scenario.anatomy else {},
         probes=dict(enumerate(scenario.probes)),
+        listed_probes=len(scenario.probes),
         protocol_mode=scenario.protocol.mode,
         protocol=scenario.protocol,
         physics=scenario.physics,

@@ -81,6 +81,11 @@ class Wiring(Section):
 
     @model_validator(mode="after")
     def _turns_have_a_time(self) -> Wiring:
+        if len(self.turns) == 1 and self.dwell_s is not None:
+            raise fault(
+                f"got dwell_s {self.dwell_s:g} with a single turn, which never ends: remove dwell_s"
+                " or add a turn"
+            )
         if len(self.turns) > 1 and self.dwell_s is None:
             raise fault(f"got {len(self.turns)} turns without dwell_s; give the time of each turn")
         return self
@@ -192,7 +197,10 @@ class TemperatureProtocol(ProtocolSection):
 
 
 class RampProtocol(ProtocolSection):
-    """Power that rises in steps until it rolls off, pauses, and restarts lower."""
+    """Power that rises in steps until it rolls off, pauses, and restarts lower.
+
+    What a roll-off is must be given for RF; a microwave antenna has none, and its power only rises.
+    """
 
     mode: Literal["ramp"]
     start_W: Power = Field(description="power at the start [W]")
@@ -223,15 +231,13 @@ class RampProtocol(ProtocolSection):
     body_resistance_ohm: Resistance = Field(default=0.0, description=BODY)
 
     @model_validator(mode="after")
-    def _power_can_drop(self) -> RampProtocol:
-        if self.rolloff_power_W is None:
-            return self
-        if self.voltage_limit_V is None:
+    def _starts_within_its_limits(self) -> RampProtocol:
+        if self.start_W > self.power_limit_W:
             raise fault(
-                f"got rolloff_power_W {self.rolloff_power_W:g} without voltage_limit_V; power only"
-                " drops where the voltage is limited: give voltage_limit_V too"
+                f"got start_W {self.start_W:g} and power_limit_W {self.power_limit_W:g}; the ramp"
+                " must start at or below the most power: lower start_W or raise power_limit_W"
             )
-        if self.rolloff_power_W >= self.start_W:
+        if self.rolloff_power_W is not None and self.rolloff_power_W >= self.start_W:
             raise fault(
                 f"got rolloff_power_W {self.rolloff_power_W:g} and start_W {self.start_W:g}; the"
                 " ramp must start above the power at which it ends"
@@ -284,9 +290,14 @@ class StepsProtocol(Section):
         return sum(step.duration_s for step in self.steps)
 
     @model_validator(mode="after")
-    def _not_too_long(self) -> StepsProtocol:
+    def _not_too_long_nor_off(self) -> StepsProtocol:
         if self.duration_s > 7200:
             raise fault(f"got steps of {self.duration_s:g} s in all; must be at most 7200 s")
+        if all(step.held[1] == 0.0 for step in self.steps):
+            raise fault(
+                "got steps that are all off; give power_W, voltage_V or current_A greater than 0 in"
+                " at least one of them"
+            )
         return self
 
 

@@ -5,14 +5,17 @@ Each yields the path of a faulty field and what to do about it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from ablasim.anatomy_probes import place_probe
 from ablasim.frames import MM
 from ablasim.safe_yaml import KeyPath
 from ablasim.scenario.anatomy import Vessel
-from ablasim.scenario.geometry import Region, polyline_distance, shaft_axis, show
+from ablasim.scenario.fields import changed
+from ablasim.scenario.geometry import Region, polyline_distance, show
 from ablasim.scenario.protocol import (
     STEP_KEYS,
     Protocol,
@@ -27,6 +30,20 @@ from ablasim.scenario.treatment import ProbePlacement
 Fault = tuple[KeyPath, str]
 Probes = Mapping[int, ProbePlacement]
 
+RF_RAMP_KEYS = (
+    "voltage_limit_V",
+    "rolloff_impedance_ohm",
+    "rolloff_power_W",
+    "pause_s",
+    "restart_fraction",
+    "max_rolloffs",
+    "body_resistance_ohm",
+)
+"""Keys of a ramp that an antenna has no use for."""
+
+BESIDE_METAL_MM = 0.01
+"""A sensor nearer than this to metal counts as on it, as one at the end of a tine is."""
+
 POWER_MODES = ("power", "ramp", "steps")
 """Modes of a microwave generator: it is driven by its power."""
 
@@ -35,6 +52,7 @@ def protocol_faults(
     mode: str | None,
     protocol: Protocol | None,
     probes: Probes,
+    listed: int,
     region: Region | None,
     vessels: Mapping[int, Vessel],
 ) -> Iterator[Fault]:
@@ -44,8 +62,9 @@ def protocol_faults(
         mode: of the protocol, also where the rest of it is faulty.
         protocol: None where it is faulty in itself.
         probes: those that are valid, by their number.
+        listed: how many probes there are, valid or not.
         region: the simulated block, where it is known.
-        vessels: those that are valid, by their number.
+        vessels: those that are valid and meshed, by their number.
     """
     microwave = next((p for p in probes.values() if p.data.modality == "mw"), None)
     if microwave is not None:
@@ -59,10 +78,12 @@ def protocol_faults(
         yield from _sensors_lie_in_tissue(protocol, probes, region, vessels)
     if protocol.wiring is not None:
         for number, turn in enumerate(protocol.wiring.turns):
-            yield from _turn_fits_probes(number, turn, probes)
+            yield from _turn_fits_probes(number, turn, probes, listed)
         yield from _turns_agree(protocol.wiring.turns)
     if isinstance(protocol, PulsedProtocol):
         yield from _baseline_is_one(protocol)
+    if isinstance(protocol, RampProtocol):
+        yield from _ramp_rolls_off(protocol)
 
 
 def _microwave_is_driven_by_power(
@@ -89,13 +110,29 @@ def _microwave_is_driven_by_power(
                         f"got {getattr(step, key):g}; a microwave probe is driven by power_W",
                     )
     if isinstance(protocol, RampProtocol):
-        for key in ("voltage_limit_V", "rolloff_impedance_ohm"):
-            if getattr(protocol, key) is not None:
+        for key in RF_RAMP_KEYS:
+            if changed(protocol, key):
                 yield (
                     ("protocol", key),
-                    f"got {getattr(protocol, key):g}; a microwave probe has no impedance: remove"
-                    " the key",
+                    f"got {getattr(protocol, key):g}; a microwave probe has no impedance, so that"
+                    " its power never rolls off: remove the key",
                 )
+
+
+def _ramp_rolls_off(protocol: RampProtocol) -> Iterator[Fault]:
+    """A ramp of radiofrequency ends somewhere, and what ends it can come about."""
+    if protocol.rolloff_power_W is not None and protocol.voltage_limit_V is None:
+        yield (
+            ("protocol", "rolloff_power_W"),
+            f"got {protocol.rolloff_power_W:g} without voltage_limit_V; power only drops where the"
+            " voltage is limited: give voltage_limit_V too",
+        )
+    if protocol.rolloff_power_W is None and protocol.rolloff_impedance_ohm is None:
+        yield (
+            ("protocol", "rolloff_impedance_ohm"),
+            "got neither rolloff_impedance_ohm nor rolloff_power_W; the power of a ramp rises until"
+            " it rolls off: give the impedance at which it does",
+        )
 
 
 def _sensors_are_there(protocol: TemperatureProtocol, probes: Probes) -> Iterator[Fault]:
@@ -128,22 +165,29 @@ def _sensors_lie_in_tissue(
             )
             continue
         for index, probe in probes.items():
-            distance = _distance(point, shaft_axis(probe, region))
-            if distance < probe.data.radius / MM:
+            shape = place_probe(
+                probe.data,
+                np.array(probe.tip_mm) * MM,
+                np.array(probe.direction),
+                math.radians(probe.roll_deg),
+            )
+            outside = float(shape.sdf(point * MM)[0]) / MM
+            if outside < BESIDE_METAL_MM:
                 yield (
                     path,
-                    f"got {show(place)}; a sensor must lie in tissue, and this one is inside"
-                    f" probes[{index}], {distance:.1f} mm from its axis: move it by"
-                    f" {probe.data.radius / MM - distance:.1f} mm or more",
+                    f"got {show(place)}; a sensor must lie in tissue, and this one is inside the"
+                    f" metal of probes[{index}] or touches it: move it by"
+                    f" {max(BESIDE_METAL_MM - outside, 0.1):.1f} mm or more",
                 )
         for vessel in vessels.values():
             distance = _distance(point, np.array(vessel.path_mm))
-            if distance < vessel.diameter_mm / 2:
+            radius = vessel.outer_diameter_mm / 2
+            if distance < radius:
                 yield (
                     path,
                     f"got {show(place)}; a sensor must lie in tissue, and this one is inside the"
                     f" vessel {vessel.name!r}, {distance:.1f} mm from its centre line: move it by"
-                    f" {vessel.diameter_mm / 2 - distance:.1f} mm or more",
+                    f" {radius - distance:.1f} mm or more",
                 )
 
 
@@ -152,15 +196,15 @@ def _distance(point: np.ndarray, line: np.ndarray) -> float:
     return polyline_distance(np.concatenate([point, point + [0.0, 0.0, 1e-6]]), line)
 
 
-def _turn_fits_probes(number: int, turn: Turn, probes: Probes) -> Iterator[Fault]:
+def _turn_fits_probes(number: int, turn: Turn, probes: Probes, listed: int) -> Iterator[Fault]:
     """The probes of a turn exist; only monopolar ones need others to return the current."""
     for key in ("driven", "returns"):
         for place, index in enumerate(getattr(turn, key)):
-            if probes and index > max(probes):
+            if listed and index >= listed:
                 yield (
                     ("protocol", "wiring", "turns", number, key, place),
                     f"got {index}; there is no such probe: probes are counted from 0 to"
-                    f" {max(probes)}",
+                    f" {listed - 1}",
                 )
     bipolar = [index for index, probe in probes.items() if probe.data.bipolar]
     if bipolar and turn.returns:

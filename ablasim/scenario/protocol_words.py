@@ -19,7 +19,7 @@ def drive_words(protocol: Data) -> str:
     if len(turns) > 1:
         words += f", {len(turns)} connections in turn for {wiring['dwell_s']:g} s each"
     elif turns:
-        words += f", {_turn(turns[0])}"
+        words += f", {turn_words(turns[0])}"
     return words
 
 
@@ -31,7 +31,16 @@ def duration_s(protocol: Data) -> float | None:
     return sum(float(step["duration_s"]) for step in steps) if steps else None
 
 
-def _turn(turn: Data) -> str:
+def step_words(step: Data) -> str:
+    """What one timed step holds and for how long, e.g. "30 W for 60 s"."""
+    for key, unit in (("power_W", "W"), ("voltage_V", "V"), ("current_A", "A")):
+        if step.get(key):
+            return f"{step[key]:g} {unit} for {step['duration_s']:g} s"
+    return f"off for {step['duration_s']:g} s"
+
+
+def turn_words(turn: Data) -> str:
+    """Which probes one connection feeds, e.g. "probe 0 against probe 1"."""
     driven = "+".join(map(str, turn.get("driven") or ()))
     returns = "+".join(map(str, turn.get("returns") or ()))
     shares = turn.get("current_shares")

@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ablasim import catalogue
 from ablasim.catalogue import tissue_names
 from ablasim.errors import UsageError
 from ablasim.frames import MHZ, MM
-from ablasim.physics.dielectric import dielectric
+from ablasim.physics.dielectric import SAME_FREQUENCY, dielectric
 from ablasim.safe_yaml import KeyPath
-from ablasim.scenario.anatomy import IdealAnatomy, LabelMap, OwnMesh, Vessel
-from ablasim.scenario.fields import one_of
+from ablasim.scenario.anatomy import IdealAnatomy, LabelMap, OwnMesh, Vessel, WallExchange
+from ablasim.scenario.fields import changed, one_of
+from ablasim.scenario.flow import turbulence
 from ablasim.scenario.geometry import Region, polyline_distance, shaft_axis, show, surface_points
 from ablasim.scenario.protocol import Protocol
 from ablasim.scenario.protocol_rules import protocol_faults
@@ -39,6 +41,7 @@ class Draft:
     Attributes:
         sources: which of anatomy, labelmap, mesh are given, valid or not.
         vessels: vessels of the anatomy by their position in the file; `probes` likewise.
+        listed_probes: how many probes the file lists, valid or not.
         tissue_overrides: names under `tissues`.
     """
 
@@ -48,6 +51,7 @@ class Draft:
     mesh: OwnMesh | None = None
     vessels: Mapping[int, Vessel] = field(default_factory=dict)
     probes: Mapping[int, ProbePlacement] = field(default_factory=dict)
+    listed_probes: int = 0
     protocol_mode: str | None = None
     protocol: Protocol | None = None
     physics: Physics | None = None
@@ -59,6 +63,13 @@ class Draft:
         if self.anatomy is None or not self.probes:
             return None
         return Region.of(self.anatomy.block, list(self.probes.values()))
+
+    @property
+    def meshed_vessels(self) -> Mapping[int, Vessel]:
+        """Vessels of the anatomy that are thick enough to be meshed."""
+        anatomy = self.anatomy or IdealAnatomy()
+        thinnest = anatomy.mesh_vessels_from_mm
+        return {i: v for i, v in self.vessels.items() if v.diameter_mm >= thinnest}
 
 
 CLEARANCE_MM = 1.0
@@ -93,7 +104,12 @@ def one_modality(draft: Draft) -> Iterator[Finding]:
 def protocol_fits_probe(draft: Draft) -> Iterator[Finding]:
     """A generator does what the probes can, and reads sensors that are there."""
     for path, message in protocol_faults(
-        draft.protocol_mode, draft.protocol, draft.probes, draft.region, draft.vessels
+        draft.protocol_mode,
+        draft.protocol,
+        draft.probes,
+        draft.listed_probes,
+        draft.region,
+        draft.meshed_vessels,
     ):
         yield Finding(path, message)
 
@@ -114,14 +130,43 @@ def generator_fits_antenna(draft: Draft) -> Iterator[Finding]:
         if frequency is None or draft.physics is None:
             continue
         frequencies.add(frequency)
-        key = "model" if probe.frequency_MHz is None else "frequency_MHz"
-        try:
-            dielectric(draft.physics.microwave_dielectric, frequency)
-        except UsageError as error:
-            yield Finding(("probes", index, key), str(error).removeprefix("antenna frequency: "))
+        fault = _field_fault if draft.physics.microwave_model == "field" else _pattern_fault
+        found = fault(probe, frequency, draft.physics)
+        if found is not None:
+            yield Finding(("probes", index, found[0]), found[1])
     if len(frequencies) > 1:
         listed = ", ".join(f"{frequency / MHZ:g} MHz" for frequency in sorted(frequencies))
         yield Finding(("probes",), f"got antennas of {listed}; one generator has one frequency")
+
+
+def _field_fault(
+    probe: ProbePlacement, frequency: float, physics: Physics
+) -> tuple[str, str] | None:
+    """Why an antenna's field cannot be solved: the key to be changed and what to do."""
+    if probe.data.coaxial is None:
+        return "model", (
+            f"got {probe.model!r}; the catalogue has no cross-section of it, with which its field"
+            " is solved: set physics.microwave_model to 'parametric'"
+        )
+    try:
+        dielectric(physics.microwave_dielectric, frequency)
+    except UsageError as error:
+        key = "model" if probe.frequency_MHz is None else "frequency_MHz"
+        return key, str(error).removeprefix("antenna frequency: ")
+    return None
+
+
+def _pattern_fault(
+    probe: ProbePlacement, frequency: float, physics: Physics
+) -> tuple[str, str] | None:
+    """Why an antenna's pattern does not hold: the key to be changed and what to do."""
+    fitted = catalogue.probe(probe.model).frequency
+    if fitted is None or abs(frequency / fitted - 1.0) <= SAME_FREQUENCY:
+        return None
+    return "frequency_MHz", (
+        f"got {frequency / MHZ:g} MHz; the pattern of {probe.model} was fitted at"
+        f" {fitted / MHZ:g} MHz and does not hold at other frequencies: remove the key"
+    )
 
 
 def coolant_needs_cooling(draft: Draft) -> Iterator[Finding]:
@@ -168,7 +213,8 @@ def mesh_surfaces_are_known(draft: Draft) -> Iterator[Finding]:
                 ("mesh", "surfaces", surface),
                 f"no vessel of the name {rest!r}; add it to mesh.vessels with its kind",
             )
-        if owner == "probe" and draft.probes and int(rest.split(".")[0]) > max(draft.probes):
+        count = draft.listed_probes
+        if owner == "probe" and count and int(rest.split(".")[0]) >= count:
             yield Finding(
                 ("mesh", "surfaces", surface),
                 f"there is no probe {rest.split('.')[0]}; probes are counted from 0",
@@ -178,6 +224,40 @@ def mesh_surfaces_are_known(draft: Draft) -> Iterator[Finding]:
             yield Finding(
                 ("mesh", "vessels", name),
                 f"has no wall; give its face group as vessel.{name} in mesh.surfaces",
+            )
+
+
+def flow_is_laminar(draft: Draft) -> Iterator[Finding]:
+    """The wall coefficients hold for the flow in every vessel that is given with its diameter."""
+    given: list[tuple[KeyPath, WallExchange, float, float]] = [
+        (("anatomy", "vessels", index), vessel, vessel.diameter_mm, vessel.velocity_cm_s)
+        for index, vessel in draft.meshed_vessels.items()
+    ]
+    for name, wall in draft.mesh.vessels.items() if draft.mesh else ():
+        given.append((("mesh", "vessels", name), wall, wall.diameter_mm, wall.velocity_cm_s))
+    for kind, flow in draft.labelmap.vessels.items() if draft.labelmap else ():
+        if flow.diameter_mm is not None and flow.velocity_cm_s is not None:
+            given.append(
+                (("labelmap", "vessels", kind), flow, flow.diameter_mm, flow.velocity_cm_s)
+            )
+    for path, exchange, diameter, velocity in given:
+        fault = turbulence(exchange, diameter, velocity)
+        if fault is not None:
+            yield Finding((*path, "velocity_cm_s"), fault)
+
+
+def physics_fits_probes(draft: Draft) -> Iterator[Finding]:
+    """Choices of microwave physics are made for microwave probes."""
+    if draft.physics is None or not draft.probes:
+        return
+    if any(probe.data.modality == "mw" for probe in draft.probes.values()):
+        return
+    for key in ("microwave_model", "microwave_dielectric"):
+        if changed(draft.physics, key):
+            yield Finding(
+                ("physics", key),
+                f"got {getattr(draft.physics, key)!r}; no probe of this scenario is a microwave"
+                " probe: remove the key",
             )
 
 
@@ -257,9 +337,11 @@ RULES: tuple[Rule, ...] = (
     one_modality,
     protocol_fits_probe,
     generator_fits_antenna,
+    physics_fits_probes,
     coolant_needs_cooling,
     overrides_are_used,
     mesh_surfaces_are_known,
+    flow_is_laminar,
     tip_lies_in_block,
     tumour_lies_in_block,
     shaft_misses_vessels,

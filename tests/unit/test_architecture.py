@@ -17,6 +17,7 @@ LAWS += ("physics.generator_steps", "physics.generator_temperature", "physics.da
 LAWS += ("physics.blood", "physics.nusselt")
 LAWS += ("physics.dielectric", "physics.antenna_section", "physics.antenna_field")
 LAWS += ("physics.antenna",)
+CHECKED = ("physics.dielectric", "physics.vessels", "physics.nusselt", "physics.damage")
 
 # From top to bottom, the way the data flows. A module may import from its own layer and from those
 # above. A name also covers what is inside it (`solve.kernels` in `solve`) and its parts (`mesh_cut`
@@ -24,13 +25,14 @@ LAWS += ("physics.antenna",)
 LAYERS = (
     "errors frames progress cache",
     "safe_yaml",
-    "physics.dielectric",  # above the scenario, which refuses a frequency without data
+    " ".join(CHECKED),  # above the scenario, which refuses what they do not cover
     "catalogue",  # above the scenario, which checks its names against the catalogue
-    "scenario",
     "shapes centreline",
+    "anatomy_probes",  # above the scenario, which refuses sensors in metal
+    "scenario",
     "anatomy labelmap mesh mesher",
     "own_mesh",
-    " ".join(law for law in LAWS if law != "physics.dielectric"),
+    " ".join(law for law in LAWS if law not in CHECKED),
     "physics.antenna_coupling physics.antenna_heat",
     "physics.problem",
     "physics.binding",

@@ -30,6 +30,8 @@ from ablasim.errors import (
 )
 from ablasim.progress import Progress
 
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
+
 SCENARIO = """\
 name: near_a_vessel
 anatomy:
@@ -240,6 +242,50 @@ def test_check_says_what_a_run_would_do(scenario: Path, capsys: pytest.CaptureFi
     thin = "anatomy.vessels[0].diameter_mm=2.9"
     assert cli.main(["check", str(scenario), "--set", thin]) == 0
     assert "too thin to mesh: counts as perfusion" in capsys.readouterr().out
+
+
+def check_of(capsys: pytest.CaptureFixture[str], name: str, *changes: str) -> str:
+    words = [word for change in changes for word in ("--set", change)]
+    assert cli.main(["check", str(SCENARIOS / f"{name}.yaml"), *words]) == 0
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_check_tells_what_is_held_and_by_which_laws(capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches a protocol or a model that shows only after the run."""
+    steps = [
+        {"power_W": 30, "duration_s": 60},
+        {"duration_s": 9},
+        {"voltage_V": 20.5, "duration_s": 5},
+    ]
+    told = check_of(capsys, "rf_beside_portal_vein",
+                    f"protocol={json.dumps({'mode': 'steps', 'steps': steps})}")  # fmt: skip
+    assert "step 1: 30 W for 60 s step 2: off for 9 s step 3: 20.5 V for 5 s" in told
+    assert "6 mm, 12 cm/s, wall by hausen over 50 mm" in told
+    many = {"mode": "steps", "steps": steps * 10}
+    assert "and 18 more steps" in check_of(
+        capsys, "rf_beside_portal_vein", f"protocol={json.dumps(many)}"
+    )
+    told = check_of(capsys, "rf_switched_three_needles")
+    assert "turn 1: probe 0 against its return turn 2: probe 1 against its return" in told
+    vein = "anatomy.vessels[0].h_W_m2K=900"
+    told = check_of(capsys, "mw_beside_hepatic_vein", vein)
+    assert "field at 2450 MHz, dielectric ji_brace_2011" in told
+    assert "wall coefficient 900 W/m2/K" in told
+    told = check_of(capsys, "mw_beside_hepatic_vein", "physics.microwave_model=parametric")
+    assert "parametric pattern, fitted at 2450 MHz" in told and "ji_brace" not in told
+    assert "Microwaves" not in check_of(capsys, "rf_bipolar")
+    assert "Vessel portal_vein diameters measured, wall by hausen" in check_of(
+        capsys, "patient_like"
+    )
+
+
+def test_check_warns_of_a_correlation_out_of_its_range(capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence that the summary has after the run; not for a vessel that is not meshed."""
+    slow = ("anatomy.vessels[0].correlation=sieder_tate", "anatomy.vessels[0].velocity_cm_s=0.1")
+    told = check_of(capsys, "rf_beside_portal_vein", *slow)
+    assert "Note: Vessel portal_branch: the correlation 'sieder_tate' is meant for" in told
+    thin = check_of(capsys, "rf_beside_portal_vein", *slow, "anatomy.vessels[0].diameter_mm=2")
+    assert "Note:" not in thin
 
 
 def test_check_prints_json(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -128,8 +128,24 @@ FAULTS: list[tuple[dict[str, Any], tuple[dict[str, Any], ...], str, str]] = [
      "only one of them"),
     (PULSED, (ANTENNA,), "protocol.mode", r"'impedance_pulsed'.*'power', 'ramp', 'steps'.*antenna"),
     (CONTROL, (ANTENNA,), "protocol.mode", "microwave probe"),
-    (RAMP | {"rolloff_impedance_ohm": 90}, (ANTENNA,), "protocol.rolloff_impedance_ohm",
-     "has no impedance: remove"),
+    *((RAMP | {key: value}, (ANTENNA,), f"protocol.{key}", f"got {value:g}; .*no impedance.*remove")
+      for key, value in (("rolloff_impedance_ohm", 90), ("voltage_limit_V", 60.5),
+                         ("rolloff_power_W", 10), ("body_resistance_ohm", 20), ("pause_s", 10),
+                         ("max_rolloffs", 2))),
+    (RAMP, (NEEDLE,), "protocol.rolloff_impedance_ohm", "got neither .* nor rolloff_power_W"),
+    (RAMP | {"rolloff_impedance_ohm": 90, "power_limit_W": 30}, (NEEDLE,), "protocol",
+     "got start_W 40 and power_limit_W 30"),
+    ({"mode": "steps", "steps": [{"duration_s": 9}, {"voltage_V": 0, "duration_s": 9}]}, (NEEDLE,),
+     "protocol", "all off"),
+    ({"mode": "steps", "steps": [{"power_W": 0, "duration_s": 9}]}, (ANTENNA,), "protocol",
+     "all off"),
+    (POWER | {"power_W": 0}, (ANTENNA,), "protocol.power_W", "greater than 0"),
+    (POWER | {"wiring": {"turns": [{"driven": [0]}], "dwell_s": 9}}, (NEEDLE, BESIDE),
+     "protocol.wiring", "dwell_s 9 with a single turn"),
+    (CONTROL | {"sensors_mm": [[15.5, 0, 0]]}, (TINES,), "protocol.sensors_mm[0]",
+     r"metal of probes\[0\] or touches it"),
+    (CONTROL | {"sensors_mm": [[12, 0, 0], [0, 0, 30]]}, (TINES,), "protocol.sensors_mm[1]",
+     r"metal of probes\[0\]"),
     ({"mode": "steps", "steps": [{"voltage_V": 9, "duration_s": 9}]}, (ANTENNA,),
      "protocol.steps[0].voltage_V", "driven by power_W"),
     (POWER | {"wiring": {"turns": [{"driven": [0]}]}}, (ANTENNA,), "protocol.wiring",
@@ -138,8 +154,9 @@ FAULTS: list[tuple[dict[str, Any], tuple[dict[str, Any], ...], str, str]] = [
     (CONTROL | {"sensors_mm": [[0, 0, 500]]}, (NEEDLE,), "protocol.sensors_mm[0]",
      r"got \[0, 0, 500\].*inside the region \(a sphere of 100 mm"),
     (CONTROL | {"sensors_mm": [[5, 0, 0], [0.5, 0, 20]]}, (NEEDLE,), "protocol.sensors_mm[1]",
-     r"inside probes\[0\], 0\.5 mm from its axis: move it by 0\.2 mm"),
-    (RAMP | {"rolloff_power_W": 10}, (NEEDLE,), "protocol", "without voltage_limit_V"),
+     r"inside the metal of probes\[0\] .*: move it by 0\.2 mm"),
+    (RAMP | {"rolloff_power_W": 10}, (NEEDLE,), "protocol.rolloff_power_W",
+     "without voltage_limit_V"),
     (RAMP | {"rolloff_power_W": 50, "voltage_limit_V": 60}, (NEEDLE,), "protocol",
      "must start above"),
     ({"mode": "steps", "steps": []}, (NEEDLE,), "protocol.steps", "at least 1"),
@@ -182,6 +199,25 @@ def test_a_sensor_in_a_vessel_is_refused() -> None:
     path, message = fault(CONTROL | {"sensors_mm": [[13, 0, 0]]}, NEEDLE, vessels=[VEIN])
     assert path == "protocol.sensors_mm[0]"
     assert "inside the vessel 'vein', 1.0 mm from its centre line: move it by 2.0 mm" in message
+
+
+def test_a_sensor_in_a_tube_s_wall_is_refused_and_in_a_thin_vessel_is_not() -> None:
+    """The mesh has no tissue in a wall of glass, and has tissue where no vessel is meshed."""
+    control = CONTROL | {"sensors_mm": [[10.6, 0, 0]]}
+    assert scenario(control, NEEDLE, vessels=[VEIN])
+    tube = VEIN | {"wall_thickness_mm": 1.0, "wall_conductivity_W_mK": 1.1}
+    assert "move it by 0.6 mm" in fault(control, NEEDLE, vessels=[tube])[1]
+    at_axis = CONTROL | {"sensors_mm": [[14, 0, 0]]}
+    assert scenario(at_axis, NEEDLE, vessels=[VEIN | {"diameter_mm": 2.9}])
+    fault(at_axis, NEEDLE, vessels=[VEIN | {"diameter_mm": 2.9}], mesh_vessels_from_mm=2.0)
+
+
+def test_a_misspelled_probe_is_one_fault() -> None:
+    """Catches probes that are counted without the one whose name is wrong."""
+    driven = [{"driven": [0]}, {"driven": [1]}, {"driven": [2]}]
+    protocol = POWER | {"wiring": {"turns": driven, "dwell_s": 9}}
+    path, _ = fault(protocol, NEEDLE, BESIDE, THIRD | {"model": "cooled_needle"})
+    assert path == "probes[2].model"
 
 
 # -- sensors --------------------------------------------------------------------------------------
@@ -238,7 +274,8 @@ def _near(middle: np.ndarray) -> Any:
 
 
 def turns(*each: dict[str, Any]) -> dict[str, Any]:
-    return POWER | {"wiring": {"turns": list(each), "dwell_s": 30}}
+    wiring: dict[str, Any] = {"turns": list(each)}
+    return POWER | {"wiring": wiring | ({"dwell_s": 30} if len(each) > 1 else {})}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ablasim import catalogue
 from ablasim.errors import AblasimError, InputFileError, Problem, ScenarioError
 from ablasim.safe_yaml import parse_document
 from ablasim.scenario import load_scenario, scenario_from_data
@@ -88,6 +90,19 @@ SINGLE_FAULTS = [
      "anatomy.vessels[0].correlation", 7, r"hausen"),
     ("kind: portal_vein", "kind: portal_vein\n      h_W_m2K: 0",
      "anatomy.vessels[0].h_W_m2K", 7, r"must be greater than 0"),
+    ("kind: portal_vein", "kind: portal_vein\n      velocity_cm_s: 140",
+     "anatomy.vessels[0].velocity_cm_s", 7, r"140 cm/s in 6 mm.* 2400; .*up to 134\.1 cm/s"),
+    ("kind: portal_vein", "kind: portal_vein\n      h_W_m2K: 900\n      correlation: graetz",
+     "anatomy.vessels[0]", 5, r"got correlation graetz beside h_W_m2K 900"),
+    ("kind: portal_vein", "kind: portal_vein\n      h_W_m2K: 900\n      heated_length_mm: 20",
+     "anatomy.vessels[0]", 5, r"got heated_length_mm 20\.0 beside h_W_m2K 900"),
+    ("protocol:", "physics: {microwave_model: parametric}\nprotocol:", "physics.microwave_model",
+     12, r"got 'parametric'; no probe .* is a microwave probe: remove"),
+    ("protocol:", "physics: {microwave_dielectric: lopresto}\nprotocol:",
+     "physics.microwave_dielectric", 12, r"got 'lopresto'; no probe .* microwave probe"),
+    ("cooled_needle_17g_30mm", "slot_antenna_2450\n    frequency_MHz: 915",
+     "probes[0].frequency_MHz", 10, r"ji_brace_2011 was measured at 2450 MHz.* there is no law at"
+     r" this frequency, or take an antenna of 2450 MHz"),
     ("cooled_needle_17g_30mm", "four_tine_electrode\n    coolant_C: 5", "probes[0].coolant_C", 10,
      r"got 5; four_tine_electrode has no cooling: remove"),
     ("cooled_needle_17g_30mm", "slot_antenna_2450\n    coolant_C: 5", "probes[0].coolant_C", 10,
@@ -230,6 +245,44 @@ def test_labels_must_differ(tmp_path: Path) -> None:
     assert "label 2 for both tumour and portal_vein" in problem.message
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"physics.microwave_model": "field", "physics.microwave_dielectric": "ji_brace_2011"},
+        {"anatomy.vessels[0].h_W_m2K": 900, "anatomy.vessels[0].correlation": "hausen"},
+        {"anatomy.vessels[0].h_W_m2K": 900, "anatomy.vessels[0].velocity_cm_s": 300},
+        {"anatomy.vessels[0].diameter_mm": 2.9, "anatomy.vessels[0].velocity_cm_s": 300},
+    ],
+)
+def test_what_is_no_fault(changes: dict[str, Any]) -> None:
+    """Defaults that are written out, as `to_yaml` does; and flow for which no law is needed."""
+    scenario = load_scenario(BESIDE_VEIN, changes)
+    assert scenario_from_data(parse_document(scenario.to_yaml()).data) == scenario
+
+
+def test_the_pattern_of_an_antenna_holds_at_its_frequency() -> None:
+    """The message is about the pattern, which knows no dielectric."""
+    changes = {"physics.microwave_model": "parametric", "probes[0].frequency_MHz": 915}
+    with pytest.raises(ScenarioError) as caught:
+        load_scenario(SCENARIOS / "mw_beside_hepatic_vein.yaml", changes)
+    (problem,) = caught.value.problems
+    assert problem.path == "probes[0].frequency_MHz"
+    assert "got 915 MHz; the pattern of slot_antenna_2450 was fitted at 2450 MHz" in problem.message
+    assert "ji_brace" not in problem.message
+    near = changes | {"probes[0].frequency_MHz": 2455}
+    assert load_scenario(SCENARIOS / "mw_beside_hepatic_vein.yaml", near)
+
+
+def test_a_field_needs_a_cross_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = catalogue.probe
+    monkeypatch.setattr(catalogue, "probe", lambda name: replace(known(name), coaxial=None))
+    path = SCENARIOS / "mw_beside_hepatic_vein.yaml"
+    with pytest.raises(ScenarioError, match=r"probes\[0\]\.model: .* no cross-section") as caught:
+        load_scenario(path)
+    assert len(caught.value.problems) == 1
+    assert load_scenario(path, {"physics.microwave_model": "parametric"})
+
+
 MESH = """\
 mesh:
   file: own.msh
@@ -249,6 +302,7 @@ mesh:
         ("[2]", "[2.5]", "mesh.regions.tumour[0]"),
         ("[2]", "[]", "mesh.regions.tumour"),
         ("liver: [1, liver], ", "", "mesh.regions.liver"),
+        ("portal_vein}", "portal_vein, velocity_cm_s: 140}", "mesh.vessels.vein.velocity_cm_s"),
     ],
 )
 def test_own_mesh(tmp_path: Path, old: str, new: str, path: str) -> None:
@@ -258,6 +312,25 @@ def test_own_mesh(tmp_path: Path, old: str, new: str, path: str) -> None:
     good = load_scenario(tmp_path / "case.yaml")
     assert good.mesh is not None and good.mesh.regions.liver == (1, "liver")
     assert path in {problem.path for problem in faults_of(tmp_path, text.replace(old, new))}
+
+
+def test_a_misspelled_probe_hides_no_surface(tmp_path: Path) -> None:
+    (tmp_path / "own.msh").write_text("")
+    text = GOOD[: GOOD.index("anatomy:")] + MESH + GOOD[GOOD.index("probes:") :]
+    second = "  - {model: needle, tip_mm: [9, 0, 0], entry_mm: [9, 0, 9]}\n"
+    text = text.replace("protocol:", second + "protocol:").replace("probe.0.shaft", "probe.1.shaft")
+    assert [problem.path for problem in faults_of(tmp_path, text)] == ["probes[1].model"]
+
+
+def test_a_flow_in_a_label_map_that_is_given_whole(tmp_path: Path) -> None:
+    labels = (
+        "labelmap:\n  file: x.nii\n  labels: {liver: 1, tumour: 2, vena_cava: 3}\n"
+        "  vessels: {vena_cava: {diameter_mm: 28, velocity_cm_s: 40}}\n"
+    )
+    text = GOOD[: GOOD.index("anatomy:")] + labels + GOOD[GOOD.index("probes:") :]
+    (problem,) = faults_of(tmp_path, text)
+    assert problem.path == "labelmap.vessels.vena_cava.velocity_cm_s"
+    assert "Reynolds number of 3200" in problem.message and "28.7 cm/s" in problem.message
 
 
 # The text itself ---------------------------------------------------------------------------------

@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ablasim.anatomy import Anatomy, build_anatomy
-from ablasim.errors import AblasimError
+from ablasim.anatomy import Anatomy, VesselShape, block_solid, build_anatomy, place_probes
+from ablasim.centreline import Branch
+from ablasim.errors import ScenarioError
 from ablasim.mesh import TetMesh
 from ablasim.physics.binding_vessels import vessel_flows, vessel_walls, vessel_warnings
 from ablasim.physics.problem import Wall
 from ablasim.physics.vessels import through_wall
 from ablasim.scenario import Scenario, load_scenario
+from ablasim.shapes import Sphere
 from ablasim.verify.patches import box, cylinder_patch
 
 MM = 1e-3
@@ -81,12 +83,41 @@ def test_coefficients_that_a_scenario_chooses() -> None:
 
 def test_ranges_are_refused_or_warned_of() -> None:
     """Turbulent flow is refused with the range; a law out of its range is named in a warning."""
-    with pytest.raises(AblasimError, match=r"Reynolds number of 5143 .* below 2300"):
-        vessel_warnings(*case(velocity_cm_s=300))
+    with pytest.raises(ScenarioError, match=r"velocity_cm_s: .* 5143; .* 2300, .* up to 134\.1 "):
+        case(velocity_cm_s=300)
+    assert case(velocity_cm_s=134.1)
+    assert case(velocity_cm_s=300, diameter_mm=2.9)[1].vessels == ()  # counts as perfusion
     assert vessel_warnings(*case(velocity_cm_s=300, h_W_m2K=3000.0)) == ()
     assert vessel_warnings(*case()) == ()
     (warning,) = vessel_warnings(*case(correlation="developed"))
     assert warning.startswith("Vessel portal_branch:") and "up to 5" in warning
+
+
+def test_a_measured_branch_is_kept_laminar() -> None:
+    """A vena cava of 28 mm is a measurement: it costs a warning with its numbers, not the run."""
+    base = load_scenario(SCENARIO).model_dump(mode="json", exclude_none=True) | {"anatomy": None}
+    labels = {"liver": 1, "tumour": 2, "vena_cava": 3}
+    line = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.1]])
+    wide, narrow = Branch(line, 28.0 * MM, 0.30), Branch(line, 20.0 * MM, 0.20)
+    vessel = VesselShape("vena_cava", "vena_cava", 28.0 * MM, 0.30, Sphere((0, 0, 0), 1.0),
+                         (wide, narrow))  # fmt: skip
+
+    def found(**vessels: Any) -> tuple[Scenario, Anatomy]:
+        section = {"file": "x.nii", "labels": labels, "vessels": vessels}
+        scenario = Scenario.model_validate(base | {"labelmap": section})
+        anatomy = Anatomy(block_solid("sphere", np.zeros(3), (1.0, 1.0, 1.0)), None, None,
+                          (vessel,), place_probes(scenario))  # fmt: skip
+        return scenario, anatomy
+
+    case = found()
+    first, second = vessel_flows(case[0], vessel)
+    assert 2290 < first.flow.reynolds < 2300 and first.coefficient > 0
+    assert first.branch.velocity == first.flow.velocity == pytest.approx(0.2872, abs=1e-4)
+    assert second.branch is narrow
+    (warning,) = vessel_warnings(*case)
+    assert "28.0 mm was lowered from 30.0 to 28.7 cm/s" in warning and "2400" in warning
+    own = found(vena_cava={"h_W_m2K": 900.0})
+    assert vessel_flows(own[0], vessel)[0].branch is wide and vessel_warnings(*own) == ()
 
 
 def test_thin_vessels_are_meshed_on_demand_and_may_clot() -> None:
