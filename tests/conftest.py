@@ -1,6 +1,7 @@
 """Settings for all tests, in the environment, so that JAX is only loaded where it is used."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 # The tests share their meshes and compiled kernels, and leave those of the user alone.
 os.environ.setdefault("ABLASIM_CACHE_DIR", str(REPOSITORY / ".cache" / "ablasim"))
+# A shell starts background jobs with Ctrl-C ignored, and so would what the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Pictures are drawn without a display.
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("PYVISTA_OFF_SCREEN", "true")
