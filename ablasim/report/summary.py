@@ -18,10 +18,11 @@ from ablasim import __version__
 from ablasim.assess.margin import TumourMargin
 from ablasim.assess.zone import LethalZone
 from ablasim.catalogue import QUANTITIES, TissueData, arrhenius
-from ablasim.frames import CM_PER_S, MHZ, ML, MM
+from ablasim.frames import CM_PER_S, ML, MM
 from ablasim.mesh_cut import tet_fraction_above
 from ablasim.physics.binding_vessels import BranchFlow
 from ablasim.physics.damage import OMEGA
+from ablasim.report.microwave import mismatch, power_balance
 from ablasim.report.palette import NOTICE
 from ablasim.report.record import RunRecord
 from ablasim.scenario import inputs_sha256
@@ -29,9 +30,6 @@ from ablasim.scenario import inputs_sha256
 Group = dict[str, Any]
 
 SIGNIFICANT_DIGITS = 6
-
-MUCH_REFLECTED = 0.25
-"""Share of the incident power, as a mean over the run, whose return is worth a warning."""
 
 PACKAGES: tuple[str, ...] = (
     "numpy",
@@ -61,7 +59,7 @@ def build_summary(record: RunRecord) -> Group:
         "thermal": _thermal(record),
         "vessels": {name: _vessel(record, name) for name in record.flows},
         "generator": _generator(record),
-        "microwave": _microwave(record),
+        "microwave": power_balance(record),
         "model": _model(record),
         "mesh": _mesh(record),
         "numerics": _numerics(record),
@@ -99,22 +97,9 @@ def tidy(value: Any) -> Any:
 
 def _warnings(record: RunRecord) -> list[str]:
     found = list(record.warnings)
-    found += _mismatch(record)
+    found += mismatch(record)
     found += record.zone.warnings if record.margin is None else record.margin.warnings
     return list(dict.fromkeys(found))
-
-
-def _mismatch(record: RunRecord) -> list[str]:
-    """A warning where the antennas send much of their power back."""
-    told = record.solution.statistics
-    incident = told.get("microwave_incident_J", 0.0)
-    share = told["microwave_reflected_J"] / incident if incident > 0.0 else 0.0
-    if share < MUCH_REFLECTED:
-        return []
-    return [
-        f"The antenna sent {100.0 * share:.0f} % of the power back into the cable: it does not"
-        " match the tissue that it has dried. A lower power dries less of it."
-    ]
 
 
 def _zones(record: RunRecord) -> Group:
@@ -264,51 +249,6 @@ def _generator(record: RunRecord) -> Group:
         finite = values[np.isfinite(values)] if values is not None else np.empty(0)
         group[f"final_{column}"] = finite[-1] if finite.size else None
     return group
-
-
-def _microwave(record: RunRecord) -> Group | None:
-    """Where the generator's power went, as means over the run [W]; None for radiofrequency.
-
-    incident = reflected + absorbed_tissue + antenna + outside, and outside = radiated + elsewhere.
-    """
-    data = record.probes[0].data if record.probes else None
-    if data is None or data.modality != "mw":
-        return None
-    physics = record.scenario.physics
-    frequency = None if data.frequency is None else data.frequency / MHZ
-    group: Group = {"model": physics.microwave_model, "frequency_MHz": frequency}
-    duration = float(record.solution.times[-1]) if record.solution.times.size else math.nan
-    told = record.solution.statistics
-    if "microwave_incident_J" not in told:
-        delivered = record.solution.energy.get("delivered_J", math.nan)
-        return group | {"absorbed_tissue_W": delivered / duration}
-    power = {
-        name: told[f"microwave_{name}_J"] / duration
-        for name in ("incident", "reflected", "tissue", "antenna", "radiated", "elsewhere")
-    }
-    lost = power["reflected"] + power["tissue"] + power["antenna"]
-    outside, incident = power["radiated"] + power["elsewhere"], power["incident"]
-    return group | {
-        "dielectric": physics.microwave_dielectric,
-        "incident_W": power["incident"],
-        "reflected_W": power["reflected"],
-        "absorbed_tissue_W": power["tissue"],
-        "antenna_W": power["antenna"],
-        "outside_W": outside,
-        "radiated_W": power["radiated"],
-        "elsewhere_W": power["elsewhere"],
-        "balance_error": abs(1.0 - (lost + outside) / incident) if incident else None,
-        "S11_dB": _decibel(power["reflected"] / incident) if incident else None,
-        "S11_start_dB": _decibel(told["microwave_reflected_at_start"]),
-        "S11_end_dB": _decibel(told["microwave_reflected_at_end"]),
-        "solves": int(told["microwave_solves"]),
-        "lag_error": told["microwave_lag_error"],
-        "heat_scale": told["microwave_scale"],
-    }
-
-
-def _decibel(share: float) -> float | None:
-    return 10.0 * math.log10(share) if share > 0.0 else None
 
 
 def _model(record: RunRecord) -> Group:
