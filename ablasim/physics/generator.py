@@ -20,6 +20,7 @@ modes.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
@@ -145,7 +146,7 @@ class GeneratorState:
         return cls(**(values | {"rolloffs": tuple(values["rolloffs"])}))
 
 
-class Generator:
+class Generator(ABC):
     """A generator that only watches the clock; the modes override what they need.
 
     Every mode is a frozen dataclass with a `duration` [s], the length of the treatment.
@@ -161,9 +162,9 @@ class Generator:
         """
         return GeneratorState(baseline=reading.impedance)
 
+    @abstractmethod
     def drive(self, state: GeneratorState, time: float) -> Drive:
         """What is held from a time [s] until the next event."""
-        raise NotImplementedError
 
     def next_event(self, state: GeneratorState, time: float) -> float:
         """Next time [s] at which a step must end, at most the duration."""

@@ -63,7 +63,7 @@ def label_map(tmp_path: Path) -> Path:
     return tmp_path / "labels.nii.gz"
 
 
-def refused(
+def assert_refused(
     folder: Path, text: str, capsys: pytest.CaptureFixture[str], code: int, *words: str
 ) -> str:
     """Run a scenario that must be refused; its message, in which all `words` must stand."""
@@ -98,12 +98,12 @@ def test_wrong_values(
     text = IDEAL.replace(old, new)
     if "16, 0, -15" in new:
         text = text.replace("entry_mm: [0, 0, 90]", "entry_mm: [16, 0, 90]")
-    refused(tmp_path, text, capsys, USAGE, *words)
+    assert_refused(tmp_path, text, capsys, USAGE, *words)
 
 
 def test_alias_bomb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Aliases are refused before they are expanded."""
-    said = refused(tmp_path, IDEAL + BOMB, capsys, USAGE, "alias")
+    said = assert_refused(tmp_path, IDEAL + BOMB, capsys, USAGE, "alias")
     assert len(said) < 2000
 
 
@@ -111,22 +111,29 @@ def test_missing_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     """A scenario, a label map and a mesh that are not there."""
     assert cli.main(["run", str(tmp_path / "none.yaml"), "-o", str(tmp_path / "out")]) == INPUT_FILE
     assert "none.yaml" in capsys.readouterr().err
-    refused(tmp_path, LABELLED, capsys, INPUT_FILE, "labels.nii.gz")
-    refused(tmp_path, MESHED, capsys, INPUT_FILE, "own.msh")
+    assert_refused(tmp_path, LABELLED, capsys, INPUT_FILE, "labels.nii.gz")
+    assert_refused(tmp_path, MESHED, capsys, INPUT_FILE, "own.msh")
 
 
 def test_label_that_is_not_in_the_file(label_map: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The message lists the labels that the file has."""
     text = LABELLED.replace("tumour: 2", "tumour: 7")
-    refused(
-        label_map.parent, text, capsys, USAGE, "labels.nii.gz", "got 7", "labelmap.labels.tumour"
+    assert_refused(
+        label_map.parent,
+        text,
+        capsys,
+        USAGE,
+        "labels.nii.gz has 0 (",
+        "3 (",
+        "got 7",
+        "labelmap.labels.tumour",
     )
 
 
 def test_truncated_label_map(label_map: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file cut short is never filled up with zeros."""
     label_map.write_bytes(label_map.read_bytes()[: label_map.stat().st_size // 2])
-    refused(label_map.parent, LABELLED, capsys, INPUT_FILE, "labels.nii.gz", "cut short")
+    assert_refused(label_map.parent, LABELLED, capsys, INPUT_FILE, "labels.nii.gz", "cut short")
 
 
 def test_sheared_label_map(label_map: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,7 +144,7 @@ def test_sheared_label_map(label_map: Path, capsys: pytest.CaptureFixture[str]) 
     rows = np.array([[1.5, 0.4, 0.0, -50.0], [0.0, 1.5, 0.0, -50.0], [0.0, 0.0, 1.5, -50.0]])
     struct.pack_into("<12f", content, 280, *rows.ravel())
     label_map.write_bytes(gzip.compress(bytes(content)))
-    refused(label_map.parent, LABELLED, capsys, INPUT_FILE, "labels.nii.gz", "perpendicular")
+    assert_refused(label_map.parent, LABELLED, capsys, INPUT_FILE, "labels.nii.gz", "perpendicular")
 
 
 def test_probe_through_a_labelled_vessel(
@@ -146,13 +153,13 @@ def test_probe_through_a_labelled_vessel(
     """The shaft must not run through a vessel of the label map."""
     text = LABELLED.replace("tip_mm: [0, 0, -15]", "tip_mm: [18, 0, -15]")
     text = text.replace("entry_mm: [0, 0, 90]", "entry_mm: [18, 0, 90]")
-    refused(label_map.parent, text, capsys, USAGE, "portal vein", "probes[0]")
+    assert_refused(label_map.parent, text, capsys, USAGE, "portal vein", "probes[0]")
 
 
 def test_tip_outside_the_label_map(label_map: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A tip that lies in no voxel."""
     text = LABELLED.replace("tip_mm: [0, 0, -15]", "tip_mm: [0, 0, -150]")
-    refused(label_map.parent, text, capsys, USAGE, "probes[0].tip_mm", "-150")
+    assert_refused(label_map.parent, text, capsys, USAGE, "probes[0].tip_mm", "-150")
 
 
 def _flip(points: np.ndarray, cells: np.ndarray) -> None:
@@ -192,4 +199,4 @@ def test_spoilt_mesh(
         file_format="gmsh22",
         binary=False,
     )
-    refused(tmp_path, MESHED, capsys, INPUT_FILE, "own.msh", word)
+    assert_refused(tmp_path, MESHED, capsys, INPUT_FILE, "own.msh", word)
