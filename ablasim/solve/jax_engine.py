@@ -195,7 +195,7 @@ class JaxEngine:
         return Pattern.unpack(state.pattern, len(self.graph.to_mesh))
 
     def _unit_field(self, state: State, temperature: Array, turn: int) -> UnitField:
-        """The field of one volt at a temperature; for an antenna that of one absorbed watt."""
+        """The field of one volt at a temperature; for an antenna that of one watt of the generator."""
         if self.electric is None or self.hierarchy is None:
             return self._field(state, absorbed(self.absorption, temperature))
         return solve_potential(
