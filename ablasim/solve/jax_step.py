@@ -69,7 +69,7 @@ class State:
         peak: highest temperature so far (n,) [°C].
         potential: for one volt on each conductor alone (K, n).
         volts: on the conductors for one volt of the generator (K,).
-        unit_heat: heat per point for one volt, or for one watt of a microwave generator (n,) [W].
+        unit_heat: heat per point for one volt, or one watt of a microwave generator (n,) [W].
         conductance: [S].
         past_heat: driven heat at the start of the step before, or used in it where dried (n,) [W].
         past_step: its length [s]; 0 where there is none to extrapolate from.
