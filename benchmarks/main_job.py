@@ -46,8 +46,10 @@ def timed_run(scenario: Path, cache: Path, out: Path, *options: str) -> dict[str
         text=True,
     )
     assert process.stderr is not None and process.stdout is not None
-    first_step = None
+    loop = first_step = None
     for line in process.stderr:
+        if line.startswith("compile") and loop is None and "first step" in line:
+            loop = time.perf_counter() - begun
         if line.startswith("solve") and first_step is None:
             first_step = time.perf_counter() - begun
     summary = json.loads(process.stdout.read())
@@ -65,6 +67,7 @@ def timed_run(scenario: Path, cache: Path, out: Path, *options: str) -> dict[str
         "assess_s": summary["timing_s"]["assess"],
         "output_s": summary["timing_s"]["output"],
         "total_s": wall,
+        "time_loop_begins_after_s": loop,
         "first_step_done_after_s": first_step,
         "steps": summary["numerics"]["steps"],
         "stages": summary["numerics"]["stages"],

@@ -33,7 +33,7 @@ from ablasim.solve.jax_step import (
     temperature_of,
 )
 from ablasim.solve.kernels import Electric, Heat, fastest_rate, put
-from ablasim.solve.layout import build_graph
+from ablasim.solve.layout import Graph, build_graph
 from ablasim.solve.multigrid import Hierarchy, build_hierarchy
 from ablasim.solve.potential import UnitField, Wiring, solve_potential
 from ablasim.solve.rkc import coefficients, longest_step, stages_for
@@ -58,14 +58,21 @@ REBUILD_GROWTH = 2.5
 class JaxEngine:
     """Holds one problem's arrays on a device and advances them step by step."""
 
-    def __init__(self, problem: BioheatProblem, *, device: str = "auto", dtype: str = "float64"):
+    def __init__(
+        self,
+        problem: BioheatProblem,
+        *,
+        device: str = "auto",
+        dtype: str = "float64",
+        graph: Graph | None = None,
+    ):
         jax.config.update("jax_enable_x64", True)
         _use_compilation_cache()
         self.problem = problem
         self.dtype = dtype
         self.device = _pick_device(device)
         self.device_name = str(self.device.device_kind)
-        self.graph = build_graph(problem.mesh.points, problem.mesh.cells)
+        self.graph = graph or build_graph(problem.mesh.points, problem.mesh.cells)
         with jax.default_device(self.device):
             self.heat: Heat = heat_arrays(problem, self.graph, dtype)
             self.electric: Electric | None = electric_arrays(problem, self.graph, dtype)
@@ -195,7 +202,7 @@ class JaxEngine:
         return Pattern.unpack(state.pattern, len(self.graph.to_mesh))
 
     def _unit_field(self, state: State, temperature: Array, turn: int) -> UnitField:
-        """The field of one volt at a temperature; for an antenna that of one watt of the generator."""
+        """The field of one volt at a temperature; of one watt of the generator for an antenna."""
         if self.electric is None or self.hierarchy is None:
             return self._field(state, absorbed(self.absorption, temperature))
         return solve_potential(

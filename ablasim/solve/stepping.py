@@ -147,6 +147,8 @@ def march(
     """
     generator = engine.problem.generator
     state, record = engine.start(), Record()
+    if progress is not None:
+        progress(Progress("compile", 0.5, message="taking the first step"))
     clock = _Clock(0.0, control.fixed or FIRST_STEP, begun=begun or time.perf_counter())
     if checkpoint is not None and resume:
         loaded = checkpoint.load(state)
