@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +18,7 @@ import typer
 import ablasim
 from ablasim.cli_output import (
     NOTICE,
+    exit_code_of,
     print_json,
     print_result,
     print_rows,
@@ -27,6 +28,7 @@ from ablasim.cli_output import (
 )
 from ablasim.cli_progress import show_progress
 from ablasim.errors import Interrupted, ResourceError, ScenarioError, UsageError
+from ablasim.team import end_all, may_speak, one_voice, refuse_company
 
 app = typer.Typer(
     name="ablasim",
@@ -47,6 +49,13 @@ class Device(StrEnum):
     auto = "auto"
     cpu = "cpu"
     gpu = "gpu"
+
+
+class Engine(StrEnum):
+    """What solves: ablasim's own kernels in JAX, or FEniCSx over MPI."""
+
+    jax = "jax"
+    dolfinx = "dolfinx"
 
 
 class Resolution(StrEnum):
@@ -93,16 +102,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a degree sign is no reason to fail.
         getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
+    code = lead(lambda: app(words, prog_name="ablasim"), debug="--debug" in words)
+    end_all(code)
+    return code
+
+
+def lead(work: Callable[[], object], *, debug: bool = False) -> int:
+    """Do the work of a command as one of a team: one voice, one message; the exit code."""
     try:
-        app(words, prog_name="ablasim")
+        with one_voice():
+            work()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if code == Interrupted.exit_code:
-            report_error(KeyboardInterrupt(), debug=False)
-        return code
-    except (Exception, KeyboardInterrupt) as error:
-        return report_error(error, debug="--debug" in words)
-    return 0
+        if code != Interrupted.exit_code:
+            return code
+        error: BaseException = KeyboardInterrupt()
+    except (Exception, KeyboardInterrupt) as caught:
+        error = caught
+    else:
+        return 0
+    return report_error(error, debug=debug) if may_speak(error) else exit_code_of(error)
 
 
 def _print_version(wanted: bool) -> None:
@@ -113,12 +132,14 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", is_eager=True, callback=_print_version, help="Print and exit."),
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand != "run":
+        refuse_company(str(context.invoked_subcommand))
 
 
 @app.command()
@@ -198,6 +219,19 @@ def run(
     ],
     overrides: Overrides = None,
     resolution: ResolutionOption = None,
+    engine: Annotated[
+        Engine,
+        typer.Option("--engine", help="What solves; dolfinx also under mpirun -n N."),
+    ] = Engine.jax,
+    petsc: Annotated[
+        str,
+        typer.Option(
+            "--petsc",
+            metavar="OPTIONS",
+            help="Options of PETSc for --engine dolfinx, e.g. '-heat_ksp_type cg'.",
+            show_default=False,
+        ),
+    ] = "",
     device: Annotated[Device, typer.Option("--device", help="Where to compute.")] = Device.auto,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the results of an earlier run in DIR.")
@@ -215,6 +249,17 @@ def run(
     from ablasim.scenario import load_scenario
 
     set_up_logging(verbose=verbose)
+    if engine is Engine.dolfinx:
+        # Before the scenario: from here on a fault on one rank can end them all.
+        from ablasim.solve.dolfinx_options import give_options
+        from ablasim.solve.dolfinx_start import start
+
+        start()
+        give_options(petsc)
+    else:
+        refuse_company("run")
+        if petsc:
+            raise UsageError("--petsc: only the engine dolfinx reads it; add --engine dolfinx")
     loaded = load_scenario(scenario, _overrides(overrides, resolution))
     # After the scenario, so that a fault in it shows at once.
     from ablasim.run import run as run_scenario
@@ -225,6 +270,7 @@ def run(
         result = run_scenario(
             loaded,
             out=output,
+            engine=engine.value,
             device=device.value,
             progress=progress,
             resume=resume,

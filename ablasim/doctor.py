@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
 from ablasim.cache import cache_directory
+from ablasim.remedies import get_compiler, get_dolfinx, get_python_headers
 
 TRIAL_TIMEOUT_S = 60.0
 MEMORY_FOR_STANDARD = 3e9
@@ -39,7 +42,6 @@ PACKAGES = (
     "vtk",
     "matplotlib",
 )
-CONDA_LINE = "conda env create -f environment.yml"
 RENDERING_LIBRARIES = "apt-get install -y --no-install-recommends libegl1 libgl1-mesa-dri"
 
 RENDER = """
@@ -78,6 +80,21 @@ except ImportError:
     pass
 import dolfinx, petsc4py
 print(dolfinx.__version__, "PETSc", petsc4py.__version__)
+"""
+
+MPI_RANK = """
+try:
+    import dolfinx_solver
+except ImportError:
+    pass
+from mpi4py import MPI
+assert MPI.COMM_WORLD.allreduce(MPI.COMM_WORLD.rank) == 1, "each process is alone"
+print(MPI.Get_library_version().split(chr(10))[0])
+"""
+COMPILED = """
+#include <Python.h>
+#include <math.h>
+double trial(double x) { return cos(x) + PY_MAJOR_VERSION; }
 """
 
 
@@ -160,28 +177,43 @@ def check_mesher() -> Check:
 
 def check_dolfinx() -> Check:
     """FEniCSx, the reference engine; optional."""
-    remedy = f"{CONDA_LINE}   (optional: the second engine)"
-    if sys.platform == "linux" and platform.machine() == "x86_64":
-        remedy = (
-            "python -m pip install dolfinx-solver-real==0.11.0.post0   (optional; not in conda)"
-        )
+    remedy = f"{get_dolfinx()}   (optional: the second engine)"
     return _trial("dolfinx", DOLFINX, required=False, remedy=remedy)
+
+
+def check_mpirun() -> Check:
+    """Whether two processes of this Python find each other; for runs on several processors."""
+    folder = Path(sys.executable).parent
+    found = shutil.which("mpirun", path=str(folder)) or shutil.which("mpiexec", path=str(folder))
+    if found is None:
+        detail = f"no mpirun beside {sys.executable}"
+        return Check("mpirun", False, False, detail, f"{get_dolfinx()}   (it brings MPI)")
+    command = [found, "-n", "2", sys.executable, "-c", MPI_RANK]
+    remedy = f"use the engine without mpirun, or make a new environment and there: {get_dolfinx()}"
+    tried = _trial("mpirun", command, required=False, remedy=remedy)
+    return replace(tried, detail=f"{found}: {tried.detail}")
 
 
 def check_compiler() -> Check:
     """A C compiler with headers, which dolfinx needs to compile forms."""
-    name = os.environ.get("CC", "cc").split()[0]
-    remedy = "apt-get install -y gcc libc6-dev   (only the engine dolfinx needs it)"
-    path = shutil.which(name)
+    words = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    remedy = f"{get_compiler()}   (only the engine dolfinx needs it)"
+    path = shutil.which(words[0])
     if path is None:
-        return Check("compiler", False, False, f"no {name} on the PATH", remedy)
+        return Check("compiler", False, False, f"no {words[0]} on the PATH", remedy)
+    headers = f"-I{sysconfig.get_path('include')}"
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "trial.c"
-        source.write_text("#include <math.h>\nint main(void) { return (int)cos(1.0); }\n")
-        done = _run([path, str(source), "-o", str(source.with_suffix(".out")), "-lm"])
-    if done is None or done.returncode != 0:
-        return Check("compiler", False, False, f"{path} does not compile", remedy)
-    return Check("compiler", True, False, path)
+        source.write_text(COMPILED)
+        target = str(source.with_suffix(".so"))
+        done = _run([path, *words[1:], headers, "-shared", "-fPIC", str(source), "-o", target])
+    if done is not None and done.returncode == 0:
+        return Check("compiler", True, False, path)
+    errors = [] if done is None else [x for x in done.stderr.splitlines() if "error" in x.lower()]
+    if any("Python.h" in line for line in errors):
+        remedy = f"{get_python_headers()}   (only the engine dolfinx needs it)"
+    reason = f": {errors[-1]}" if errors else ""
+    return Check("compiler", False, False, f"{path} does not compile{reason}", remedy)
 
 
 def check_memory() -> Check:
@@ -223,6 +255,7 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "mmgpy": check_mesher,
     "rendering": check_rendering,
     "dolfinx": check_dolfinx,
+    "mpirun": check_mpirun,
     "compiler": check_compiler,
     "memory": check_memory,
     "disk": check_disk,
@@ -230,9 +263,12 @@ CHECKS: dict[str, Callable[[], Check]] = {
 }
 
 
-def _trial(name: str, code: str, *, required: bool, remedy: str) -> Check:
-    """Run a few lines of Python in a process of its own; its last line of output is the detail."""
-    done = _run([sys.executable, "-c", code])
+def _trial(name: str, code: str | list[str], *, required: bool, remedy: str) -> Check:
+    """Run a command, or a few lines of Python, in a process of its own.
+
+    The last line of its output is the detail.
+    """
+    done = _run([sys.executable, "-c", code] if isinstance(code, str) else code)
     if done is None:
         return Check(name, False, required, f"no answer within {TRIAL_TIMEOUT_S:.0f} s", remedy)
     if done.returncode == 0:

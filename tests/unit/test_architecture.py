@@ -23,7 +23,8 @@ CHECKED = ("physics.dielectric", "physics.vessels", "physics.nusselt", "physics.
 # above. A name also covers what is inside it (`solve.kernels` in `solve`) and its parts (`mesh_cut`
 # of `mesh`).
 LAYERS = (
-    "errors frames progress cache",
+    "errors frames progress cache remedies",
+    "team",
     "safe_yaml",
     " ".join(CHECKED),  # above the scenario, which refuses what they do not cover
     "catalogue",  # above the scenario, which checks its names against the catalogue
@@ -40,6 +41,7 @@ LAYERS = (
     "solve.stepping",
     "solve.field_heat solve.kernels solve.multigrid solve.rkc solve.potential solve.streams"
     " solve.setup",
+    "solve.dolfinx_start solve.dolfinx_forms solve.dolfinx_options",
     "solve.jax_step",
     "solve.jax_engine solve.dolfinx_engine",
     "solve",
@@ -64,10 +66,10 @@ JAX += ("solve.jax_step", "solve.jax_engine", "solve.streams")
 LIBRARIES = {
     "jax": (*JAX, "verify.fields"),
     "jaxlib": JAX,
-    "dolfinx": ("solve.dolfinx_engine",),
-    "dolfinx_solver": ("solve.dolfinx_engine",),
-    "petsc4py": ("solve.dolfinx_engine",),
-    "mpi4py": ("solve.dolfinx_engine",),
+    "dolfinx": ("solve.dolfinx",),
+    "dolfinx_solver": ("solve.dolfinx",),
+    "petsc4py": ("solve.dolfinx",),
+    "mpi4py": ("solve.dolfinx",),
     "pyvista": ("view", "report"),
     "vtk": ("view", "report"),
     "vtkmodules": ("view", "report"),

@@ -1,0 +1,148 @@
+"""PETSc's options of the user: those of `--petsc` and of the variable PETSC_OPTIONS.
+
+PETSc itself ignores an option that nobody reads; a misspelt one would silently change nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+
+from ablasim.errors import UsageError
+
+PREFIXES = ("heat_", "potential_")
+"""Of the solvers' options, e.g. -heat_ksp_type."""
+
+COMMON = (
+    *("ksp_type", "ksp_rtol", "ksp_atol", "ksp_max_it", "ksp_norm_type", "ksp_monitor"),
+    *("ksp_view", "ksp_converged_reason", "ksp_gmres_restart", "ksp_initial_guess_nonzero"),
+    *("pc_type", "pc_factor_mat_solver_type", "pc_gamg_type", "pc_gamg_threshold"),
+    *("pc_gamg_agg_nsmooths", "pc_gamg_coarse_eq_limit", "pc_gamg_reuse_interpolation"),
+    *("pc_gamg_aggressive_coarsening", "pc_mg_type", "pc_mg_cycle_type", "pc_sor_its"),
+    *("mg_levels_ksp_type", "mg_levels_ksp_max_it", "mg_levels_pc_type"),
+    *("mg_coarse_ksp_type", "mg_coarse_pc_type"),
+)
+"""What is suggested for a misspelt option."""
+
+READ_AT_THE_END = ("options_", "log_", "malloc_", "objects_", "memory_", "history", "mpidump")
+"""Beginnings of options of PETSc as a whole, which it may read only when it ends."""
+
+REFUSED_VALUE = (56, 60, 62, 63, 86)
+"""PETSC_ERR_SUP, ARG_SIZ, ARG_WRONG, ARG_OUTOFRANGE, UNKNOWN_TYPE: an option's value is wrong."""
+
+OUT_OF_MEMORY = 55
+
+_given: dict[str, str | None] = {}
+"""Options of `--petsc`; PETSc's own table, which they went into, is global as well."""
+
+
+def parse_options(text: str) -> dict[str, str | None]:
+    """`-heat_ksp_type gmres -heat_ksp_monitor` as names (without the dash) and values.
+
+    Raises:
+        UsageError: a word stands where an option must, or a quote is not closed.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"--petsc: got {text!r}; {str(error).lower()}") from None
+    found: dict[str, str | None] = {}
+    name = None
+    for word in words:
+        if re.match(r"--?[A-Za-z]", word):
+            name = word.lstrip("-")
+            found[name] = None
+        elif name is not None and found[name] is None:
+            found[name] = word
+        else:
+            raise UsageError(
+                f"--petsc: got {word!r} where an option must stand, e.g. -heat_ksp_rtol 1e-9"
+            )
+    return found
+
+
+def give_options(text: str) -> None:
+    """Hand the options of `--petsc` to PETSc; after `start`, before the solvers are made.
+
+    Raises:
+        UsageError: not options, or options of no solver of ablasim.
+    """
+    options = parse_options(text)
+    for name in options:
+        if not name.startswith(PREFIXES):
+            raise UsageError(f"--petsc: got -{name}; {_advice(name, PREFIXES)}")
+    from petsc4py import PETSc
+
+    table = PETSc.Options()
+    for name, value in options.items():
+        table.setValue(name, value)
+    _given.update(options)
+
+
+def refuse_unread_options(prefixes: Sequence[str] = PREFIXES) -> None:
+    """Refuse every given option that no solver has read; after the first solve of each solver.
+
+    Args:
+        prefixes: of the solvers that this run has.
+
+    Raises:
+        UsageError: names the options; PETSc has forgotten them then.
+    """
+    from petsc4py import PETSc
+
+    table = PETSc.Options()
+    sources = dict.fromkeys(parse_options(os.environ.get("PETSC_OPTIONS", "")), "PETSC_OPTIONS")
+    sources |= dict.fromkeys(_given, "--petsc")
+    faults = []
+    for name, source in sources.items():
+        if not table.hasName(name) or table.used(name) or name.startswith(READ_AT_THE_END):
+            continue
+        faults.append(f"{source}: got -{name}; {_advice(name, prefixes)}")
+        table.delValue(name)
+        _given.pop(name, None)
+    if faults:
+        raise UsageError("\n".join(faults))
+
+
+@contextlib.contextmanager
+def faults_of_options() -> Iterator[None]:
+    """Around `setFromOptions`, `setUp` and the first solve: PETSc's refusals in one message.
+
+    Raises:
+        UsageError: PETSc refuses the value of an option that was given.
+        MemoryError: PETSc has no memory.
+    """
+    from petsc4py import PETSc
+
+    try:
+        yield
+    except PETSc.Error as error:
+        kind = int(getattr(error, "ierr", 0))
+        if kind == OUT_OF_MEMORY:
+            raise MemoryError("PETSc") from error
+        given = {**parse_options(os.environ.get("PETSC_OPTIONS", "")), **_given}
+        if kind not in REFUSED_VALUE or not given:
+            raise
+        said = re.sub(r"^\[\d+\] ", "", str(error).strip().splitlines()[-1])
+        table = PETSc.Options()
+        for name in _given:
+            table.delValue(name)
+        _given.clear()
+        options = " ".join(
+            f"-{name}" + (f" {value}" if value else "") for name, value in given.items()
+        )
+        raise UsageError(f"PETSc refuses an option: {said}; got {options}") from error
+
+
+def _advice(name: str, prefixes: Sequence[str]) -> str:
+    known = [prefix + option for prefix in prefixes for option in COMMON]
+    close = difflib.get_close_matches(name, known, n=3)
+    begin = " or ".join(f"-{prefix}" for prefix in prefixes)
+    advice = f"no solver of this run reads it; options of solvers begin with {begin}"
+    return advice + (
+        f"; close to it: {', '.join(f'-{option}' for option in close)}" if close else ""
+    )
