@@ -28,7 +28,7 @@ from ablasim.cli_output import (
 )
 from ablasim.cli_progress import show_progress
 from ablasim.errors import Interrupted, ResourceError, ScenarioError, UsageError
-from ablasim.team import end_all, may_speak, one_voice, refuse_company
+from ablasim.team import end_all, may_speak, one_voice, refuse_company, team
 
 app = typer.Typer(
     name="ablasim",
@@ -256,6 +256,11 @@ def run(
 
         start()
         give_options(petsc)
+        if not team().leads:
+            from ablasim.solve import assist
+
+            assist()
+            return
     else:
         refuse_company("run")
         if petsc:

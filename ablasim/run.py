@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from ablasim.progress import Progress, ProgressCallback
 from ablasim.report.record import RunRecord
 from ablasim.scenario import Scenario, cautions
 from ablasim.solve import Solution, Status, StepControl, solve
+from ablasim.team import team
 
 STEP_TOLERANCE = {"preview": 0.2, "standard": 0.05, "fine": 0.025}
 """Error of one time step [K]; at 0.05 the zone's volume is within 0.02 % of a tenfold finer one."""
@@ -95,10 +97,12 @@ def run(
 ) -> RunResult:
     """Simulate a scenario and assess it.
 
+    Under mpirun, rank 0 calls this with the engine "dolfinx", the others `ablasim.solve.assist`.
+
     Args:
         scenario: what to simulate.
         out: directory for the results; written when complete. None: nothing is written.
-        engine: name of the engine.
+        engine: "jax", or "dolfinx" for FEniCSx.
         device: "auto", "cpu" or "gpu".
         dtype: "float64" or "float32".
         progress: told of every stage and step.
@@ -131,6 +135,7 @@ def run(
             checkpoint=None if place is None else checkpoint_path(place),
             resume=resume,
             progress=progress,
+            fields=None if place is None or team().size == 1 else _shared_fields(place),
         )
     watch.seconds["compile"] = solution.statistics["start_seconds"]
     watch.seconds["solve"] -= solution.statistics["start_seconds"]
@@ -138,7 +143,8 @@ def run(
         record = _assess(scenario, anatomy, problem, solution, engine, dtype)
     result = _finish(replace(record, timing=watch.total()), place, watch, force)
     if place is not None:
-        checkpoint_path(place).unlink(missing_ok=True)
+        for part in place.parent.glob(f"{checkpoint_path(place).stem}*"):  # one of each rank
+            part.unlink()
     if solution.status is not Status.DONE:
         kept = "" if place is None else f". The last valid state is in {place}"
         raise ConvergenceError(f"at {solution.times[-1]:.1f} s {solution.status.value}{kept}")
@@ -157,6 +163,11 @@ def step_control(scenario: Scenario) -> StepControl:
 def checkpoint_path(out: Path) -> Path:
     """The file beside a result directory that keeps an unfinished run."""
     return out.with_name(f"{out.name}.checkpoint.npz")
+
+
+def _shared_fields(out: Path) -> Path:
+    """Where the ranks of an MPI run write the fields, until the directory is complete."""
+    return out.with_name(f".{out.name}.fields.bp")
 
 
 def place_in_mesh(
@@ -238,6 +249,8 @@ def _finish(record: RunRecord, place: Path | None, watch: _Stopwatch, force: boo
                 {v: k for k, v in names.items()},
             )
         write_run(folder, record)
+        if _shared_fields(place).exists():
+            shutil.move(_shared_fields(place), folder / "fields.bp")
         warnings = write_preview(folder, labels=outlines)
         watch.seconds["output"] = time.perf_counter() - watch.begun - sum(watch.seconds.values())
         record = replace(record, timing=watch.total(), warnings=(*record.warnings, *warnings))

@@ -68,6 +68,26 @@ class BloodTree:
             waiting = [b for b in waiting if b not in ready]
         return order
 
+    def stopped_with(self) -> Floats:
+        """1 where the first branch stops when the second does (b, b).
+
+        Those are the branches that depend on it alone. Where a vein divides, blood that cannot pass
+        one branch takes the others, but the branches behind the stopped one get none; where veins
+        join, those in front of it cannot drain.
+        """
+        count = len(self.capacity)
+        stops = np.eye(count)
+        feeds = [[b for b in range(count) if a in self.feeders[b]] for a in range(count)]
+        order = self.in_flow_order()
+        for number in order:
+            if self.feeders[number] and len(self.feeders[number]) == 1:
+                # fed by one branch alone: it stops with it and with all that stop that one
+                stops[number] = np.maximum(stops[number], stops[self.feeders[number][0]])
+        for number in reversed(order):
+            if len(feeds[number]) == 1:
+                stops[number] = np.maximum(stops[number], stops[feeds[number][0]])
+        return stops
+
     def inflow(self) -> Floats:
         """How much of the flow of the second branch goes into the first (b, b) [W/K]."""
         count = len(self.capacity)

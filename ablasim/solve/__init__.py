@@ -6,6 +6,7 @@ import hashlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ablasim.errors import UsageError
 from ablasim.physics.problem import BioheatProblem
@@ -15,9 +16,12 @@ from ablasim.solve.layout import build_graph
 from ablasim.solve.solution import Solution, Status
 from ablasim.solve.stepping import Engine, StepControl, march
 
-__all__ = ["Solution", "Status", "StepControl", "solve"]
+if TYPE_CHECKING:
+    from ablasim.solve.dolfinx_engine import Options
 
-ENGINES = ("jax",)
+__all__ = ["Solution", "Status", "StepControl", "assist", "solve"]
+
+ENGINES = ("jax", "dolfinx")
 DEVICES = ("auto", "cpu", "gpu")
 DTYPES = ("float64", "float32")
 
@@ -32,12 +36,16 @@ def solve(
     checkpoint: Path | None = None,
     resume: bool = True,
     progress: ProgressCallback | None = None,
+    options: Options | None = None,
+    fields: Path | None = None,
 ) -> Solution:
     """Integrate a problem to the end of its protocol.
 
+    Under mpirun, rank 0 calls this with engine "dolfinx" and every other rank `assist`.
+
     Args:
         problem: laws bound to a mesh.
-        engine: "jax".
+        engine: "jax", or "dolfinx" for FEniCSx.
         device: "cpu", "gpu", or "auto" for a GPU where there is one.
         dtype: "float64" or "float32".
         control: tolerance and limits of the time step.
@@ -45,9 +53,11 @@ def solve(
             caller has stored the results and removes it.
         resume: continue from that file if it belongs to this problem.
         progress: told after every step.
+        options: of the engine "dolfinx".
+        fields: file for the final fields, which all ranks of "dolfinx" write together (.bp).
 
     Raises:
-        UsageError: an unknown engine, device or dtype.
+        UsageError: an unknown engine, device or dtype, or one that the engine cannot use.
         ResourceError: no such device.
         Interrupted: on Ctrl-C, after the checkpoint was written.
     """
@@ -59,25 +69,40 @@ def solve(
         if got not in allowed:
             raise UsageError(f"{name}: got {got!r}; use {' or '.join(map(repr, allowed))}.")
     control = control or StepControl()
-    keeper = None
+    kept = None
     if checkpoint is not None:
-        text = f"{problem.fingerprint()} {engine} {dtype} {control}"
-        keeper = Checkpoint(checkpoint, hashlib.sha256(text.encode()).hexdigest())
+        text = f"{problem.fingerprint()} {engine} {dtype} {control} {options}"
+        kept = (checkpoint, hashlib.sha256(text.encode()).hexdigest())
     begun = time.perf_counter()
     if progress is not None:
         progress(Progress("compile", 0.0, "setting up the solver"))
+    # Engines are imported where they are made, so that the choice costs only what is chosen.
+    if engine == "dolfinx":
+        from ablasim.solve import dolfinx_team
+
+        if device == "gpu" or dtype != "float64":
+            raise UsageError("engine dolfinx: computes on the CPU in float64; leave out the rest")
+        plan = dolfinx_team.plan(options, control, kept, resume=resume, fields=fields)
+        return dolfinx_team.lead(problem, plan, progress, begun)
     return march(
-        _make(problem, engine, device, dtype),
+        _jax(problem, device, dtype),
         control,
-        checkpoint=keeper,
+        checkpoint=None if kept is None else Checkpoint(*kept),
         progress=progress,
         resume=resume,
         begun=begun,
     )
 
 
-def _make(problem: BioheatProblem, engine: str, device: str, dtype: str) -> Engine:
-    """The engine of that name; imported here so that the choice costs only what is chosen."""
+def assist() -> None:
+    """Take part in the solve of the engine "dolfinx" that rank 0 leads; on every other rank."""
+    from ablasim.solve import dolfinx_team
+
+    dolfinx_team.assist()
+
+
+def _jax(problem: BioheatProblem, device: str, dtype: str) -> Engine:
+    """The JAX engine."""
     with ThreadPoolExecutor(1) as beside:
         # NumPy's work beside Python's: a second run starts 0.2 s earlier
         graph = beside.submit(build_graph, problem.mesh.points, problem.mesh.cells)

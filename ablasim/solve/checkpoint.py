@@ -144,9 +144,14 @@ class Checkpoint:
     interval: float = INTERVAL
     _written: float = field(default_factory=time.monotonic)
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the last write is long enough ago."""
+        return time.monotonic() - self._written >= self.interval
+
     def save_if_due(self, content: Progressed) -> None:
         """Write if the last write is long enough ago."""
-        if time.monotonic() - self._written >= self.interval:
+        if self.is_due:
             self.save(content)
 
     def save(self, content: Progressed) -> None:

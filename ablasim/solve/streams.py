@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from ablasim.physics.blood import blood_response
-from ablasim.physics.problem import BioheatProblem, Stream
+from ablasim.physics.problem import BioheatProblem
 from ablasim.solve.kernels import Streams, put
 
 Floats = NDArray[np.float64]
@@ -47,7 +47,7 @@ def stream_arrays(
             outlets.append(outlet)
             inlet.append(np.full(len(tree.branch), wall.temperature))
             branches.append(np.array(tree.branch) + found)
-            stops.append(_stopped_with(wall.stream))
+            stops.append(tree.stopped_with())
             coagulates.append(np.array(wall.stream.coagulates, dtype=float))
             listed.append(np.arange(start, start + size))
             stations += len(tree.branch)
@@ -71,28 +71,6 @@ def stream_arrays(
         coagulates=put(np.concatenate(coagulates), dtype),
         flowing=put(np.ones(found), dtype),
     )
-
-
-def _stopped_with(stream: Stream) -> Floats:
-    """1 where the first branch stops when the second does (c, c).
-
-    Those are the branches that depend on it alone. Where a vein divides, blood that cannot pass one
-    branch takes the others, but the branches behind the stopped one get none; where veins join,
-    those in front of it cannot drain.
-    """
-    tree = stream.tree
-    count = len(tree.capacity)
-    stops = np.eye(count)
-    feeds = [[b for b in range(count) if a in tree.feeders[b]] for a in range(count)]
-    order = tree.in_flow_order()
-    for number in order:
-        if tree.feeders[number] and len(tree.feeders[number]) == 1:
-            # fed by one branch alone: it stops with it and with all that stop that one
-            stops[number] = np.maximum(stops[number], stops[tree.feeders[number][0]])
-    for number in reversed(order):
-        if len(feeds[number]) == 1:
-            stops[number] = np.maximum(stops[number], stops[feeds[number][0]])
-    return stops
 
 
 def _station_means(

@@ -1,0 +1,135 @@
+"""One run on many ranks: rank 0 leads and holds the problem, the others assist.
+
+What the ranks decide together is decided once: when a checkpoint is due, whether all of them found
+one of the same moment, whether somebody pressed Ctrl-C.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ablasim.physics.problem import BioheatProblem
+from ablasim.progress import ProgressCallback
+from ablasim.solve.checkpoint import Checkpoint, Progressed
+from ablasim.solve.dolfinx_engine import DolfinxEngine, Options
+from ablasim.solve.dolfinx_start import start
+from ablasim.solve.solution import Solution
+from ablasim.solve.stepping import StepControl, march
+from ablasim.team import interrupted_together
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every rank must know of a run.
+
+    Attributes:
+        options: of the engine.
+        control: of the time step.
+        checkpoint: file and key of rank 0's checkpoint; None for none.
+        resume: continue from it.
+        fields: file for the fields, written by all ranks together; None for none.
+    """
+
+    options: Options
+    control: StepControl
+    checkpoint: tuple[Path, str] | None = None
+    resume: bool = True
+    fields: Path | None = None
+
+
+def plan(
+    options: Options | None,
+    control: StepControl,
+    checkpoint: tuple[Path, str] | None,
+    *,
+    resume: bool,
+    fields: Path | None,
+) -> Plan:
+    """The plan of a run; options are the usual ones where none are given."""
+    return Plan(options or Options(), control, checkpoint, resume, fields)
+
+
+def lead(
+    problem: BioheatProblem, plan: Plan, progress: ProgressCallback | None, begun: float | None
+) -> Solution:
+    """Solve on all ranks, called on rank 0 while the others are in `assist`."""
+    start().comm.bcast(plan, root=0)
+    return _march(problem, plan, progress, begun)
+
+
+def assist() -> None:
+    """Take part in the solve that rank 0 leads; called on every other rank.
+
+    Raises:
+        Interrupted: on Ctrl-C, after the checkpoint was written.
+    """
+    _march(None, start().comm.bcast(None, root=0), None, None)
+
+
+def _march(
+    problem: BioheatProblem | None,
+    plan: Plan,
+    progress: ProgressCallback | None,
+    begun: float | None,
+) -> Solution:
+    comm = start().comm
+    keeper = None if plan.checkpoint is None else _checkpoint(comm, *plan.checkpoint)
+    with interrupted_together(comm) as look:
+        engine = DolfinxEngine(problem, plan.options, look=look)
+        solution = march(
+            engine,
+            plan.control,
+            checkpoint=keeper,
+            progress=progress,
+            resume=plan.resume,
+            begun=begun,
+        )
+        if plan.fields is not None:
+            write_fields(engine, plan.fields)
+    return solution
+
+
+def write_fields(engine: DolfinxEngine, path: Path) -> None:
+    """The final temperature and peak on all ranks' parts of the mesh, for ParaView (ADIOS2, VTX).
+
+    Each rank writes its own part; nothing is gathered. Lengths are metres, as in the engine.
+    """
+    from dolfinx import fem, io
+
+    state, written = engine.latest, []
+    if state is None:
+        return
+    for name, values in (("temperature_C", state.temperature[0]), ("peak_C", state.peak)):
+        function = fem.Function(engine.share.space, name=name)
+        function.x.array[: engine.share.owned] = values
+        function.x.scatter_forward()
+        written.append(function)
+    with io.VTXWriter(engine.comm, path, written) as writer:
+        writer.write(float(engine.problem.generator.duration))
+
+
+def _checkpoint(comm: Any, path: Path, key: str) -> Checkpoint:
+    if comm.size == 1:
+        return Checkpoint(path, key)
+    mine = path.with_name(f"{path.stem}.{comm.rank}of{comm.size}{path.suffix}")
+    return _TeamCheckpoint(mine, f"{key} {comm.rank} of {comm.size}", comm=comm)
+
+
+@dataclass
+class _TeamCheckpoint(Checkpoint):
+    """A rank's part of a checkpoint; all are of one moment, or none is used."""
+
+    comm: Any = None
+
+    def save_if_due(self, content: Progressed) -> None:
+        """Write if rank 0's last write is long enough ago."""
+        if self.comm.bcast(self.is_due, root=0):
+            self.save(content)
+
+    def load(self, like: Any) -> Progressed | None:
+        """The content, if every rank has its part of the same moment."""
+        found = super().load(like)
+        moments = self.comm.allgather(None if found is None else found[2])
+        return found if len(set(moments)) == 1 else None
