@@ -102,26 +102,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a degree sign is no reason to fail.
         getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
-    code = lead(lambda: app(words, prog_name="ablasim"), debug="--debug" in words)
-    end_all(code)
-    return code
+    return lead(lambda: app(words, prog_name="ablasim"), debug="--debug" in words)
 
 
 def lead(work: Callable[[], object], *, debug: bool = False) -> int:
-    """Do the work of a command as one of a team: one voice, one message; the exit code."""
+    """Do the work of a command, alone or as one rank of a team; the exit code is the return value.
+
+    One rank speaks; where several were started, a fault ends them all.
+    """
+    code = 0
+    error: BaseException | None = None
     try:
         with one_voice():
             work()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if code != Interrupted.exit_code:
-            return code
-        error: BaseException = KeyboardInterrupt()
+        if code == Interrupted.exit_code:
+            error = KeyboardInterrupt()
     except (Exception, KeyboardInterrupt) as caught:
         error = caught
-    else:
-        return 0
-    return report_error(error, debug=debug) if may_speak(error) else exit_code_of(error)
+    if error is not None:
+        code = report_error(error, debug=debug) if may_speak(error) else exit_code_of(error)
+    end_all(code)
+    return code
 
 
 def _print_version(wanted: bool) -> None:

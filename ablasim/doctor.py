@@ -89,7 +89,7 @@ except ImportError:
     pass
 from mpi4py import MPI
 assert MPI.COMM_WORLD.allreduce(MPI.COMM_WORLD.rank) == 1, "each process is alone"
-print(MPI.Get_library_version().split(chr(10))[0])
+print(*MPI.Get_library_version().partition("\\n")[0].split())
 """
 COMPILED = """
 #include <Python.h>
@@ -210,7 +210,7 @@ def check_compiler() -> Check:
     if done is not None and done.returncode == 0:
         return Check("compiler", True, False, path)
     errors = [] if done is None else [x for x in done.stderr.splitlines() if "error" in x.lower()]
-    if any("Python.h" in line for line in errors):
+    if any("Python.h: No such" in line for line in errors):
         remedy = f"{get_python_headers()}   (only the engine dolfinx needs it)"
     reason = f": {errors[-1]}" if errors else ""
     return Check("compiler", False, False, f"{path} does not compile{reason}", remedy)

@@ -1,7 +1,10 @@
 """Settings for all tests, in the environment, so that JAX is only loaded where it is used."""
 
+import importlib.util
 import os
+import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,10 @@ os.environ.setdefault("ABLASIM_CACHE_DIR", str(REPOSITORY / ".cache" / "ablasim"
 # A shell starts background jobs with Ctrl-C ignored, and so would what the tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# Open MPI refuses to start for root, and to start more processes than there are processors.
+os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT", "1")
+os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+os.environ.setdefault("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe")
 # Pictures are drawn without a display.
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("PYVISTA_OFF_SCREEN", "true")
@@ -35,6 +42,22 @@ def liver() -> Path:
     if not LIVER.is_file():
         pytest.skip("the real liver label map is not here")
     return LIVER
+
+
+@pytest.fixture(scope="session")
+def dolfinx() -> None:
+    """Skips where FEniCSx is absent."""
+    if importlib.util.find_spec("dolfinx") is None:
+        pytest.skip("dolfinx is not installed")
+
+
+@pytest.fixture(scope="session")
+def mpirun(dolfinx: None) -> str:
+    """The launcher of the MPI that this Python uses: the one beside it."""
+    found = shutil.which("mpirun", path=str(Path(sys.executable).parent))
+    if found is None:
+        pytest.skip("there is no mpirun beside this Python")
+    return found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

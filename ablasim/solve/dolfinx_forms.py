@@ -165,7 +165,7 @@ def _faults_of_compiler(words: IO[bytes] | None) -> Iterator[None]:
         if reason is None:
             raise
         line = _last_line(words)
-        remedy = get_python_headers() if "Python.h" in line else get_compiler()
+        remedy = get_python_headers() if "Python.h: No such" in line else get_compiler()
         raise ResourceError(
             f"a form could not be compiled: {reason}{f' ({line})' if line else ''}; "
             f"the engine dolfinx needs a C compiler: {remedy}"

@@ -97,9 +97,10 @@ def refuse_unread_options(prefixes: Sequence[str] = PREFIXES) -> None:
     table = PETSc.Options()
     sources = dict.fromkeys(parse_options(os.environ.get("PETSC_OPTIONS", "")), "PETSC_OPTIONS")
     sources |= dict.fromkeys(_given, "--petsc")
+    there = table.getAll()  # asking for one of them would count as reading it
     faults = []
     for name, source in sources.items():
-        if not table.hasName(name) or table.used(name) or name.startswith(READ_AT_THE_END):
+        if name not in there or table.used(name) or name.startswith(READ_AT_THE_END):
             continue
         faults.append(f"{source}: got -{name}; {_advice(name, prefixes)}")
         table.delValue(name)

@@ -115,6 +115,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ["run"],
         ["run", "x.yaml"],
         ["run", "x.yaml", "-o", "d", "--device", "tpu"],
+        ["run", "x.yaml", "-o", "d", "--engine", "abaqus"],
+        ["run", "x.yaml", "-o", "d", "--petsc", "-heat_ksp_type cg"],
         ["info"],
         ["info", "furniture"],
         ["info", "tissues", "--schema"],
@@ -197,6 +199,7 @@ def test_run_passes_everything_on(scenario: Path, fake_run: dict[str, Any]) -> N
     assert loaded.numerics.resolution == "preview"
     assert options == {
         "out": Path("out"),
+        "engine": "jax",
         "device": "cpu",
         "progress": None,
         "resume": False,

@@ -1,0 +1,281 @@
+"""Faults around the engine dolfinx in real processes: one message, the right exit code, no hang."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ablasim.team import VARIABLES
+
+pytestmark = pytest.mark.usefixtures("dolfinx")
+
+TIME_LIMIT_S = 60.0
+"""Far more than any of this takes, far less than a hang."""
+
+SCENARIO = Path(__file__).resolve().parents[2] / "scenarios" / "rf_beside_portal_vein.yaml"
+
+# Compiles a form with a factor of its own (argv[1]) on all ranks.
+FORM = """
+import sys
+from ablasim.cli import lead
+from ablasim.solve.dolfinx_forms import compiling
+from ablasim.solve.dolfinx_start import start
+
+def work():
+    comm = start().comm
+    import ufl
+    from dolfinx import fem, mesh
+    cube = mesh.create_unit_cube(comm, 2, 2, 2)
+    v = ufl.TestFunction(fem.functionspace(cube, ("Lagrange", 1)))
+    with compiling(comm) as jit_options:
+        fem.form(float(sys.argv[1]) * v * ufl.dx, jit_options=jit_options)
+    print("compiled")
+
+sys.exit(lead(work))
+"""
+
+# The ranks named in argv[2:] fail; the others wait for them.
+FAULT = """
+import sys, time
+from ablasim import errors
+from ablasim.cli import lead
+from ablasim.solve.dolfinx_start import start
+
+def work():
+    comm = start().comm
+    print("so far so good", file=sys.stderr)
+    if str(comm.rank) in sys.argv[2:]:
+        raise {"memory": MemoryError("of one rank"), "solver": errors.ConvergenceError("no way"),
+               "fault": ZeroDivisionError("by zero"), "exit": SystemExit(4)}[sys.argv[1]]
+    comm.Barrier()
+
+sys.exit(lead(work))
+"""
+
+# A run that notices Ctrl-C at the end of a step, and whose rank 0 then writes a checkpoint.
+STEPS = """
+import sys, time
+from ablasim.cli import lead
+from ablasim.errors import Interrupted
+from ablasim.solve.dolfinx_start import start
+from ablasim.team import interrupted_together
+
+def work():
+    comm = start().comm
+    with interrupted_together(comm) as look:
+        try:
+            for step in range(10**6):
+                time.sleep(0.01)
+                comm.Barrier()
+                look()
+                if step == 3:
+                    print("running", flush=True)
+        except KeyboardInterrupt:
+            steps = comm.gather(step)  # the checkpoint is collective, and takes its time
+            if comm.rank == 0:
+                time.sleep(1.0)
+                print("checkpoint of", *steps, flush=True)
+            raise Interrupted("interrupted; continue") from None
+
+sys.exit(lead(work))
+"""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A cache of its own, and a compiler that the test may replace."""
+    own = {k: v for k, v in os.environ.items() if k not in ("CC", "CFLAGS", "PETSC_OPTIONS")}
+    for names in VARIABLES:
+        for name in names:
+            own.pop(name, None)
+    return own | {"ABLASIM_CACHE_DIR": str(tmp_path / "cache")}
+
+
+def python(code: str, *words: str) -> list[str]:
+    return [sys.executable, "-c", code, *words]
+
+
+def finish(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT_S,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def messages(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """What ablasim said at the end; the launcher's own lines are left out."""
+    assert "Traceback" not in done.stderr
+    return [line for line in done.stderr.splitlines() if line.startswith("ablasim:")]
+
+
+def forms(environment: dict[str, str], ending: str) -> list[Path]:
+    return list(Path(environment["ABLASIM_CACHE_DIR"], "forms").glob(f"libffcx_*{ending}"))
+
+
+def compiler(path: Path, script: str) -> str:
+    """An executable that stands for the C compiler."""
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def wait_for(path: Path) -> None:
+    given_up = time.monotonic() + TIME_LIMIT_S
+    while not path.exists():
+        assert time.monotonic() < given_up, f"{path.name} never came"
+        time.sleep(0.02)
+
+
+def test_a_killed_compilation_does_not_harm_the_next(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Catches the leftover that makes FFCx wait for ever, and a lock that outlives its holder."""
+    begun = tmp_path / "begun"
+    slow = compiler(tmp_path / "slow", f"touch {begun}; exec sleep 60")
+    process = subprocess.Popen(
+        python(FORM, "2.5"),
+        env=environment | {"CC": slow},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(begun)
+        process.kill()
+        process.wait()
+        assert len(forms(environment, ".c")) == 1, "nothing was left to sweep"
+        assert not forms(environment, ".c.cached")
+        before = time.monotonic()
+        done = finish(python(FORM, "2.5"), environment)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "compiled\n", "")
+        assert time.monotonic() - before < 10.0
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+    assert len(forms(environment, ".c.cached")) == 1
+
+
+def test_two_processes_compile_the_same_form_once(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Catches a sweep that removes what another process is compiling right now."""
+    log = tmp_path / "log"
+    slow = compiler(tmp_path / "slow", f'echo "$@" >> {log}; sleep 1; exec cc "$@"')
+    started = [
+        subprocess.Popen(
+            python(FORM, "3.5"), env=environment | {"CC": slow}, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    for process in started:
+        out, _ = process.communicate(timeout=TIME_LIMIT_S)
+        assert (process.returncode, out) == (0, "compiled\n")
+    assert len(log.read_text().splitlines()) == 2  # it compiled once and linked once
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_missing_compiler_is_said_once(
+    ranks: int, environment: dict[str, str], mpirun: str
+) -> None:
+    launcher = [] if ranks == 1 else [mpirun, "-n", str(ranks)]
+    command = [*launcher, *python(FORM, "4.5")]
+    done = finish(command, environment | {"CC": "/nonexistent"})
+    (said,) = messages(done)
+    assert done.returncode == 5
+    assert "there is no /nonexistent on the PATH" in said
+    assert "needs a C compiler: " in said
+    assert not forms(environment, "")  # the cache is clean
+    assert finish(command, environment).stdout == "compiled\n"
+    # what is compiled needs no compiler
+    assert finish(command, environment | {"CC": "/nonexistent"}).stdout == "compiled\n"
+
+
+def test_a_failing_compiler_is_quoted(environment: dict[str, str], tmp_path: Path) -> None:
+    broken = compiler(tmp_path / "cc", "echo 'ld: error: no space left' >&2; exit 1")
+    done = finish(python(FORM, "5.5"), environment | {"CC": broken})
+    assert done.returncode == 5
+    assert f"{broken} failed (ld: error: no space left)" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not forms(environment, "")
+
+
+@pytest.mark.parametrize(
+    "words", [["check", str(SCENARIO)], ["run", str(SCENARIO), "-o", "out"], ["doctor"]]
+)
+def test_the_same_work_twice_is_refused(
+    words: list[str], environment: dict[str, str], mpirun: str, tmp_path: Path
+) -> None:
+    done = finish([mpirun, "-n", "2", sys.executable, "-m", "ablasim", *words], environment)
+    (said,) = messages(done)
+    assert done.returncode == 2
+    assert f"{words[0]}: 2 processes were started" in said
+    assert "--engine dolfinx" in said
+    assert done.stdout == ""
+
+
+def test_an_option_of_no_solver_is_said_once(environment: dict[str, str], mpirun: str) -> None:
+    words = ["run", str(SCENARIO), "-o", "out", "--engine", "dolfinx", "--petsc", "-ksp_tpye cg"]
+    done = finish([mpirun, "-n", "2", sys.executable, "-m", "ablasim", *words], environment)
+    (said,) = messages(done)
+    assert done.returncode == 2
+    assert "--petsc: got -ksp_tpye" in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "ranks", "code", "said"),
+    [
+        ("memory", "1", 5, "not enough memory or disk space (of one rank)"),
+        ("memory", "0", 5, "not enough memory or disk space (of one rank)"),
+        ("solver", "0 1", 4, "no way"),
+        ("solver", "1 2", 4, "no way"),
+        ("fault", "2", 1, "a fault inside ablasim: ZeroDivisionError: by zero"),
+    ],
+)
+def test_a_fault_on_some_ranks_ends_all(
+    kind: str, ranks: str, code: int, said: str, environment: dict[str, str], mpirun: str
+) -> None:
+    """Catches ranks that wait for ever in a collective call for one that has gone."""
+    number = "3" if "2" in ranks else "2"
+    done = finish([mpirun, "-n", number, *python(FAULT, kind, *ranks.split())], environment)
+    (heard,) = messages(done)
+    assert done.returncode == code
+    assert heard == f"ablasim: {said}" or heard.startswith(f"ablasim: {said}. ")
+    assert done.stderr.count("so far so good") == 1  # progress of rank 0 only
+    assert "Abort" not in done.stderr
+
+
+def test_an_exit_of_one_rank_ends_all(environment: dict[str, str], mpirun: str) -> None:
+    done = finish([mpirun, "-n", "2", *python(FAULT, "exit", "1")], environment)
+    assert done.returncode == 4
+
+
+def test_ctrl_c_leaves_a_checkpoint_of_all_ranks(
+    environment: dict[str, str], mpirun: str, tmp_path: Path
+) -> None:
+    """Catches ranks that stop in different steps, or end all before rank 0 has written."""
+    with subprocess.Popen(
+        [mpirun, "-n", "2", *python(STEPS)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=TIME_LIMIT_S)
+    (kept,) = [line for line in out.splitlines() if line.startswith("checkpoint of ")]
+    assert len(set(kept.split()[2:])) == 1  # both ranks stopped in the same step
+    assert [x for x in err.splitlines() if x.startswith("ablasim")] == [
+        "ablasim: interrupted; continue"
+    ]
+    assert "Traceback" not in err
+    assert process.returncode == 130
