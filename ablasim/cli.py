@@ -58,6 +58,13 @@ class Engine(StrEnum):
     dolfinx = "dolfinx"
 
 
+class Scheme(StrEnum):
+    """Backward differentiation of second order, or backward Euler."""
+
+    bdf2 = "bdf2"
+    euler = "euler"
+
+
 class Resolution(StrEnum):
     """Sizes of the mesh and of the time steps."""
 
@@ -226,6 +233,16 @@ def run(
         Engine,
         typer.Option("--engine", help="What solves; dolfinx also under mpirun -n N."),
     ] = Engine.jax,
+    scheme: Annotated[
+        Scheme,
+        typer.Option("--scheme", help="Time steps of --engine dolfinx; euler is first order."),
+    ] = Scheme.bdf2,
+    degree: Annotated[
+        int,
+        typer.Option(
+            "--degree", min=1, max=2, help="Of the functions of --engine dolfinx; 2 for references."
+        ),
+    ] = 1,
     petsc: Annotated[
         str,
         typer.Option(
@@ -252,22 +269,22 @@ def run(
     from ablasim.scenario import load_scenario
 
     set_up_logging(verbose=verbose)
+    options = None
     if engine is Engine.dolfinx:
         # Before the scenario: from here on a fault on one rank can end them all.
-        from ablasim.solve.dolfinx_options import give_options
+        from ablasim.solve import assist
+        from ablasim.solve.dolfinx_options import Options, give_options
         from ablasim.solve.dolfinx_start import start
 
         start()
         give_options(petsc)
         if not team().leads:
-            from ablasim.solve import assist
-
             assist()
             return
+        options = Options(scheme=scheme.value, degree=degree)
     else:
         refuse_company("run")
-        if petsc:
-            raise UsageError("--petsc: only the engine dolfinx reads it; add --engine dolfinx")
+        _refuse_dolfinx_options(scheme, degree, petsc)
     loaded = load_scenario(scenario, _overrides(overrides, resolution))
     # After the scenario, so that a fault in it shows at once.
     from ablasim.run import run as run_scenario
@@ -283,11 +300,20 @@ def run(
             progress=progress,
             resume=resume,
             force=force,
+            options=options,
         )
     if as_json:
         print_json(result.summary)
     elif not quiet:
         print_result(result.summary, result.directory)
+
+
+def _refuse_dolfinx_options(scheme: Scheme, degree: int, petsc: str) -> None:
+    """Options that the JAX engine would ignore."""
+    given = (("--scheme", scheme is not Scheme.bdf2), ("--degree", degree != 1), ("--petsc", petsc))
+    for name, changed in given:
+        if changed:
+            raise UsageError(f"{name}: only the engine dolfinx reads it; add --engine dolfinx")
 
 
 @app.command()

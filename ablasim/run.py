@@ -26,6 +26,7 @@ from ablasim.progress import Progress, ProgressCallback
 from ablasim.report.record import RunRecord
 from ablasim.scenario import Scenario, cautions
 from ablasim.solve import Solution, Status, StepControl, solve
+from ablasim.solve.dolfinx_options import Options
 from ablasim.team import team
 
 STEP_TOLERANCE = {"preview": 0.2, "standard": 0.05, "fine": 0.025}
@@ -94,6 +95,7 @@ def run(
     progress: ProgressCallback | None = None,
     resume: bool = True,
     force: bool = False,
+    options: Options | None = None,
 ) -> RunResult:
     """Simulate a scenario and assess it.
 
@@ -108,6 +110,7 @@ def run(
         progress: told of every stage and step.
         resume: continue from the checkpoint of an interrupted run of the same scenario.
         force: replace the results of an earlier run in `out`.
+        options: of the engine "dolfinx".
 
     Raises:
         UsageError: `out` exists and may not be replaced.
@@ -135,6 +138,7 @@ def run(
             checkpoint=None if place is None else checkpoint_path(place),
             resume=resume,
             progress=progress,
+            options=options,
             fields=None if place is None or team().size == 1 else _shared_fields(place),
         )
     watch.seconds["compile"] = solution.statistics["start_seconds"]

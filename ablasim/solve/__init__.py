@@ -17,7 +17,7 @@ from ablasim.solve.solution import Solution, Status
 from ablasim.solve.stepping import Engine, StepControl, march
 
 if TYPE_CHECKING:
-    from ablasim.solve.dolfinx_engine import Options
+    from ablasim.solve.dolfinx_options import Options
 
 __all__ = ["Solution", "Status", "StepControl", "assist", "solve"]
 

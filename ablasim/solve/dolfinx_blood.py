@@ -75,7 +75,7 @@ class Blood:
             share: this rank's part of the mesh.
             problem: the whole problem on rank 0, None elsewhere.
             facts: the problem without arrays over the mesh.
-            conductance: h A of every wall at this rank's points (w, p) [W/K].
+            conductance: h A of every wall at this rank's points (w, v) [W/K].
         """
         self.share, self.points = share, conductance.shape[1]
         self.walls = len(facts.walls)
@@ -142,29 +142,24 @@ class Blood:
         total: Floats = (tube.weight * felt).sum(axis=1)
         return total
 
-    def spared(self, temperature: Floats, flowing: Floats) -> Floats:
-        """Heat that the points keep because their blood is warm (p,) [W]."""
-        kept = np.zeros(self.points)
+    def felt(self, temperature: Floats, flowing: Floats) -> dict[int, Floats]:
+        """For each wall with a stream, the excess of its blood over the inlet (v,) [K], as the
+        wall's points feel it; zero at other points."""
+        found = {}
         for tube, ring in zip(self.tubes, self._rings(temperature), strict=True):
-            felt = self._felt(tube, ring, temperature, flowing)
-            kept[tube.point] += tube.conductance * felt
-        return kept
+            found[tube.wall] = np.zeros(len(temperature))
+            found[tube.wall][tube.point] = self._felt(tube, ring, temperature, flowing)
+        return found
 
-    def spared_by_wall(self, temperature: Floats, flowing: Floats) -> Floats:
-        """The same summed over this rank's points of each wall (w,) [W]."""
-        kept = np.zeros(self.walls)
-        for tube, ring in zip(self.tubes, self._rings(temperature), strict=True):
-            felt = self._felt(tube, ring, temperature, flowing)
-            kept[tube.wall] = float(tube.conductance @ felt)
-        return kept
-
-    def at_rest(self, flowing: Floats) -> Floats:
-        """h A of the points whose blood stands (p,) [W/K]: their walls take no heat."""
-        still = np.zeros(self.points)
+    def at_rest(self, flowing: Floats) -> dict[int, Floats]:
+        """For each wall with a stream, the share of each point's blood that stands (v,): there the
+        wall takes no heat."""
+        found = {}
         for tube in self.tubes:
             rest = 1.0 - flowing[tube.branches][tube.branch]
-            still[tube.point] += tube.conductance * (tube.weight * rest[tube.station]).sum(axis=1)
-        return still
+            found[tube.wall] = np.zeros(self.points)
+            found[tube.wall][tube.point] = (tube.weight * rest[tube.station]).sum(axis=1)
+        return found
 
     def ends(self, temperature: Floats, flowing: Floats) -> Floats:
         """Excess of the blood at the end of each branch (c,) [K], zero where it stands."""

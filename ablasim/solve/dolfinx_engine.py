@@ -22,11 +22,12 @@ from ablasim.physics import damage, microwave, tissue
 from ablasim.physics.damage import Damage
 from ablasim.physics.generator import Drive, voltage_squared
 from ablasim.physics.problem import BioheatProblem
-from ablasim.solve.bdf import MOST_GROWTH, Scheme, error_share, increment, predict
+from ablasim.solve.bdf import MOST_GROWTH, error_share, increment, predict
 from ablasim.solve.dolfinx_heat import HeatProblem, Moved
 from ablasim.solve.dolfinx_matrices import Matrices
-from ablasim.solve.dolfinx_options import faults_of_options, refuse_unread_options
+from ablasim.solve.dolfinx_options import Options, faults_of_options, refuse_unread_options
 from ablasim.solve.dolfinx_potential import PotentialProblem, UnitField
+from ablasim.solve.dolfinx_quadratic import QuadraticHeat, QuadraticPotential
 from ablasim.solve.dolfinx_share import Floats, Share, share_out
 from ablasim.solve.dolfinx_start import start
 from ablasim.solve.field_heat import Pattern
@@ -49,23 +50,8 @@ LEAST_HEATED = 1.0e-7
 HOT_VOLUME = 1.0e-8
 """The `peak_C` of progress and history is exceeded in this volume [m3] (10 mm3)."""
 
-FAILED = np.inf
-"""Error of a step whose equations were not solved; it is repeated with a shorter one."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What can be chosen of the engine.
-
-    Attributes:
-        scheme: "bdf2", or "euler" for backward Euler.
-        heat_tolerance: residual of a step, relative to the heat flows: the account closes to it.
-        potential_tolerance: relative residual of the potential.
-    """
-
-    scheme: Scheme = "bdf2"
-    heat_tolerance: float = 1e-10
-    potential_tolerance: float = 1e-8
+FAILED = 1e6
+"""Error [K] of a step whose equations were not solved; it is repeated with a much shorter one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +59,10 @@ class State:
     """What a step starts from, on this rank's points; all of it goes into a checkpoint.
 
     Attributes:
-        enthalpy: (p,) [J/m3].
+        stored: heat above 37 °C (p,) [J].
         temperature: now and at the ends of the two steps before (3, p) [°C].
         past: lengths of the last two steps, latest first; 0 where there is none (2,) [s].
-        risen: rise of the enthalpy in the last step (p,) [J/m3].
+        risen: rise of the stored heat in the last step (p,) [J].
         account: heat of each part in the last step (a,) [J].
         peak: highest temperature so far (p,) [°C].
         potential, volts, unit_heat: as in UnitField.
@@ -88,7 +74,7 @@ class State:
         damage: under the death models; None where they are not carried.
     """
 
-    enthalpy: Floats
+    stored: Floats
     temperature: Floats
     past: Floats
     risen: Floats
@@ -154,14 +140,17 @@ class DolfinxEngine:
         self.whole = problem if self.comm.rank == 0 else None
         facts = None if self.whole is None else without_arrays(self.whole)
         self.problem: BioheatProblem = self.comm.bcast(facts, root=0)
-        self.share: Share = share_out(self.whole, self.comm)
+        self.share: Share = share_out(self.whole, self.comm, self.options.degree)
         region = None if self.whole is None else self.whole.mesh.cell_region.astype(np.int64)
         self.matrices = Matrices(self.share, self.share.own_cells(region))
+        heat, potential = HeatProblem, PotentialProblem
+        if self.options.degree == 2:
+            heat, potential = QuadraticHeat, QuadraticPotential
         with faults_of_options():
-            self.heat = HeatProblem(self.share, self.matrices, self.whole, self.problem)
+            self.heat = heat(self.share, self.matrices, self.whole, self.problem)
             self.electric: PotentialProblem | None = None
             if self.problem.electrodes is not None:
-                self.electric = PotentialProblem(
+                self.electric = potential(
                     self.share,
                     self.matrices,
                     self.whole,
@@ -169,7 +158,7 @@ class DolfinxEngine:
                     self.options.potential_tolerance,
                 )
         self.device_name = f"{self.comm.size} rank{'s' if self.comm.size > 1 else ''}"
-        self.constant = self._own("source")
+        self.constant = self.matrices.load(self._own("source"))
         self.absorption = self._own("absorption")
         self.sensor_weights = None
         if self.problem.sensors is not None:
@@ -182,9 +171,9 @@ class DolfinxEngine:
         self.stages = 0
 
     def _own(self, name: str) -> Floats:
-        """This rank's part of an array over the points, zero where the problem has none."""
+        """This rank's part of an array over the points (v,), zero where there is none."""
         if getattr(self.problem, name) is None:
-            return np.zeros(self.share.owned)
+            return np.zeros(len(self.share.points))
         return self.share.own(None if self.whole is None else getattr(self.whole, name))
 
     # -- the state ---------------------------------------------------------------------------
@@ -194,14 +183,14 @@ class DolfinxEngine:
         heat, owned = self.heat, self.share.owned
         initial = self.problem.initial_temperature
         if isinstance(initial, np.ndarray):
-            initial = self._own("initial_temperature")
+            initial = self.share.at_nodes(self._own("initial_temperature"))
         temperature = heat.held_values(np.broadcast_to(initial, (owned,)).astype(float))
         models, zero = self.problem.laws.death, np.zeros(owned)
         suffered = None
         if self.kinetics is not None and models is not None:
             suffered = damage.unharmed(zero, len(models.sets))
         state = State(
-            enthalpy=heat.enthalpy(temperature),
+            stored=heat.stored(temperature),
             temperature=np.array([temperature] * 3),
             past=np.zeros(2),
             risen=zero,
@@ -252,51 +241,53 @@ class DolfinxEngine:
         pattern = self._pattern(state)
         if self.problem.microwave is not None:
             found = None if pattern is None else watts * pattern.heat
-            constant = constant + self.share.own(found)
+            constant = constant + self.matrices.load(self.share.own(found))
         driven, present = self._driven(state, step, drive)
         now = state.temperature[0]
         flowing = heat.blood.flowing(state.hot_seconds)
         slope = np.zeros(self.share.owned)
         if past[0] <= 0.0:
-            perfusion = self._perfusion(state, now, 0.0)
-            flow, _ = heat.flow(now, perfusion, driven + constant, flowing)
-            slope = heat.free * flow / (heat.volume * heat.capacity(now))
+            left = self._perfusion_left(state, now, 0.0)
+            slope = heat.slope_of(now, left, driven + constant, flowing)
         before, earlier = state.temperature[1:]
         guess = predict(step, past, now, before, earlier, slope)
         keep, gain = increment(self.options.scheme, step, past)
         # On average a rule that ends perfusion is met in the middle of a step. Judged by the end
         # of the step it acts from there with BDF2, judged by the middle it does with Euler.
         late = guess if keep > 0.0 else 0.5 * (now + guess)
-        perfusion = self._perfusion(state, late, step if keep > 0.0 else 0.5 * step)
+        left = self._perfusion_left(state, late, step if keep > 0.0 else 0.5 * step)
         # of what a wild extrapolation says, a Newton iteration should see little
         near = np.clip(guess, now - 20.0, now + 20.0)
         moved = heat.implicit(
             near,
-            state.enthalpy + keep * state.risen,
+            state.stored + keep * state.risen,
             gain * step,
-            perfusion,
+            left,
             driven + constant,
             flowing,
             self.options.heat_tolerance,
         )
         self.stages += moved.iterations
         if not moved.converged:
-            return state, Report(error=FAILED, change=0.0)
+            finite = bool(np.isfinite(self.share.total(moved.temperature.sum())))
+            return state, Report(error=FAILED if finite else np.inf, change=0.0)
         field = self._field(state, drive, moved.temperature)
         delivered = self.share.total((driven + constant).sum())
         flows = np.array([delivered, moved.perfusion, moved.boundary, *moved.walls])
         account = keep * state.account + gain * step * flows
         new = replace(
             self._with_field(state, field),
-            enthalpy=moved.enthalpy,
+            stored=moved.stored,
             temperature=np.array([moved.temperature, *state.temperature[:2]]),
             past=np.array([step, past[0]]),
-            risen=moved.enthalpy - state.enthalpy,
+            risen=moved.stored - state.stored,
             account=account,
             peak=np.maximum(state.peak, moved.temperature),
             past_heat=self._past_heat(state, drive, driven, moved.temperature),
             past_total=np.array(present),
-            hot_seconds=heat.blood.clock(state.hot_seconds, moved.temperature, step),
+            hot_seconds=heat.blood.clock(
+                state.hot_seconds, moved.temperature[self.share.points], step
+            ),
             damage=self._suffer(state, moved.temperature, step),
         )
         if pattern is not None:
@@ -323,18 +314,18 @@ class DolfinxEngine:
         after = voltage_squared(drive.limits(), field.conductance) * field.heat
         after = np.zeros_like(driven) if drive.off else after
         span = gain * step
-        stored = heat.volume * heat.capacity(temperature) / span
+        stored = heat.weight * heat.capacity(temperature) / span
         dried = temperature > self.problem.laws.vaporisation_band[1]
         # a dried point follows its neighbours within milliseconds: damped by its own rate
-        rates = stored + np.where(dried, moved.rates, 0.0)
+        rates = stored + np.where(dried, heat.rates(temperature), 0.0)
         shift = heat.free * (distance * stored / rates + (after - driven) / rates)
         shift = np.minimum(np.abs(shift), MOST_SHIFT)
         warm = temperature - heat.blood_temperature > 1.0
         wrong, heated, rise = share.total(
             [
-                (heat.volume * shift**2).sum(),
-                heat.volume[warm].sum(),
-                (heat.volume * heat.free * (new.enthalpy - state.enthalpy)).sum(),
+                (heat.weight * shift**2).sum(),
+                heat.weight[warm].sum(),
+                (new.stored - state.stored).sum(),
             ]
         )
         change = abs(field.conductance / float(state.conductance) - 1.0)
@@ -348,7 +339,7 @@ class DolfinxEngine:
             perfusion=float(new.account[1]),
             boundary=float(new.account[2]),
             walls=new.account[3:],
-            blood=heat.blood.ends(temperature, flowing),
+            blood=heat.blood.ends(temperature[share.points], flowing),
             flowing=heat.blood.flowing(new.hot_seconds),
             conductance=field.conductance,
             hot=self._exceeded_in(temperature, HOT_VOLUME),
@@ -382,8 +373,8 @@ class DolfinxEngine:
         dried = after > self.problem.laws.vaporisation_band[1]
         return np.where(dried, driven, now)
 
-    def _perfusion(self, state: State, temperature: Floats, ahead: float) -> Floats:
-        """Lumped W that is left at a temperature reached after some time (p,) [W/K]."""
+    def _perfusion_left(self, state: State, temperature: Floats, ahead: float) -> Floats:
+        """Share of the perfusion left at a temperature reached after some time (p,)."""
         laws, models = self.problem.laws, self.problem.laws.death
         left = tissue.perfusion_factor(temperature, state.peak, laws.perfusion_shutdown)
         if models is not None and models.stasis != "none" and state.damage is not None:
@@ -391,7 +382,7 @@ class DolfinxEngine:
             if ahead > 0.0:
                 suffered = self._harm(suffered, state.temperature[0], temperature, ahead)
             left = left * damage.perfusion_left(suffered, models)
-        return np.asarray(self.heat.perfusion * left)
+        return np.asarray(left)
 
     def _suffer(self, state: State, after: Floats, step: float) -> Damage | None:
         """Damage at the end of a step."""
@@ -428,9 +419,10 @@ class DolfinxEngine:
 
     def _absorbed(self, temperature: Floats) -> Floats:
         """The absorption pattern weighted by what heated tissue still absorbs, to the same sum."""
-        weighted = self.absorption * microwave.heated_absorption(temperature)
+        at_points = temperature[self.share.points]
+        weighted = self.absorption * microwave.heated_absorption(at_points)
         total, given = self.share.total([weighted.sum(), self.absorption.sum()])
-        return np.asarray(weighted * given / (total if total > 0.0 else 1.0))
+        return self.matrices.load(weighted * given / (total if total > 0.0 else 1.0))
 
     def _pattern(self, state: State) -> Pattern | None:
         """The antennas' heat, on rank 0 where they have a field."""
@@ -496,7 +488,7 @@ class DolfinxEngine:
         """Temperatures of the problem's sensors [°C]."""
         if self.sensor_weights is None:
             return ()
-        seen = self.share.total(self.sensor_weights @ state.temperature[0])
+        seen = self.share.total(self.sensor_weights @ state.temperature[0][self.share.points])
         return tuple(float(value) for value in seen)
 
     def temperature(self, state: State) -> Floats:
@@ -538,7 +530,7 @@ class DolfinxEngine:
         low, high = -self.share.largest(-values.min()), self.share.largest(values.max())
         for _ in range(20):
             middle = 0.5 * (low + high)
-            more = self.share.total(self.heat.volume[values > middle].sum()) > amount
+            more = self.share.total(self.heat.weight[values > middle].sum()) > amount
             low, high = (middle, high) if more else (low, middle)
         return 0.5 * (low + high)
 
@@ -549,7 +541,7 @@ class DolfinxEngine:
             judge = models.criterion
             fields = damage.fields_of(state.damage, models.sets)
             values, level = judge.field({"peak_C": state.peak, **fields}), judge.level
-        corners = self.share.with_ghosts(values)[self.share.cells]
+        corners = self.share.with_ghosts(values)[self.share.cells[:, :4]]
         return float(
             self.share.total((self.cell_volume * tet_fraction_above(corners, level)).sum())
         )

@@ -1,4 +1,4 @@
-"""The UFL forms of the P1 problem, compiled once and assembled for coefficients per cell."""
+"""The UFL forms of both problems, compiled once and assembled for coefficients of the cells."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ablasim.solve.dolfinx_share import Floats, Share
 
 
 class Matrices:
-    """Lumped integrals, stiffness matrices and wall areas on a share of the mesh.
+    """Matrices and load vectors on a share of the mesh.
 
     Attributes:
         region: of each of this rank's cells (m,).
@@ -26,50 +26,121 @@ class Matrices:
         constants = fem.functionspace(share.mesh, ("DG", 0))
         self.coefficient = fem.Function(constants)
         self.place = constants.dofmap.list[: len(share.cells), 0]
+        self.density = fem.Function(share.linear)
         u, v = ufl.TrialFunction(share.space), ufl.TestFunction(share.space)
-        dx = ufl.Measure("dx", share.mesh)
+        dx, c = ufl.Measure("dx", share.mesh), self.coefficient
         with compiling(share.comm) as options:
-            self._lumped = fem.form(self.coefficient * v * dx, jit_options=options)
-            self._stiffness = fem.form(
-                self.coefficient * ufl.inner(ufl.grad(u), ufl.grad(v)) * dx, jit_options=options
-            )
+            self._lumped = fem.form(c * v * dx, jit_options=options)
+            self._load = fem.form(self.density * v * dx, jit_options=options)
+            stiffness = c * ufl.inner(ufl.grad(u), ufl.grad(v)) * dx
+            self._stiffness = fem.form(stiffness, jit_options=options)
+            self._mass = None
+            if share.space is not share.linear:
+                self._mass = fem.form(c * u * v * dx, jit_options=options)
+        self.point_volume = self._point_volume()
+
+    def _point_volume(self) -> Floats:
+        """Volume that belongs to each of this rank's points (v,) [m3]."""
+        import ufl
+        from dolfinx import fem
+
+        v = ufl.TestFunction(self.share.linear)
+        with compiling(self.share.comm) as options:
+            form = fem.form(self.coefficient * v * ufl.dx, jit_options=options)
+        self._set(np.ones(len(self.region)))
+        return self._assembled(form)
 
     def _set(self, values: Floats) -> None:
         self.coefficient.x.array[self.place] = values
 
+    def _set_density(self, values: Floats) -> None:
+        self.density.x.array[: len(values)] = values
+        self.density.x.scatter_forward()
+
     def lumped(self, values: Floats) -> Floats:
-        """Integrals of the hat functions times a value per cell (m,): (p,)."""
+        """Integrals of the nodes' functions times a value per cell (m,): (p,)."""
         self._set(values)
         return self._assembled(self._lumped)
+
+    def load(self, heat: Floats) -> Floats:
+        """Heat at the nodes (p,) [W] from that of the points (v,), of the same sum."""
+        if self.share.space is self.share.linear:
+            return heat
+        self._set_density(heat / self.point_volume)
+        return self._assembled(self._load)
 
     def stiffness(self, values: Floats, matrix: Any = None) -> Any:
         """PETSc matrix of the integrals of c grad u . grad v, c per cell (m,), without boundary
         conditions; into `matrix` where one is given."""
-        from dolfinx.fem import petsc
-
         self._set(values)
-        if matrix is None:
-            matrix = petsc.create_matrix(self._stiffness)
-        matrix.zeroEntries()
-        petsc.assemble_matrix(matrix, self._stiffness)
-        matrix.assemble()
-        return matrix
+        return assembled_matrix(self._stiffness, matrix)
 
-    def area(self, tags: Any) -> Floats:
-        """Area of the tagged triangles that belongs to each point (p,) [m2]."""
+    def mass(self, values: Floats) -> Any:
+        """PETSc matrix of the integrals of c u v, c per cell (m,); quadratic functions only."""
+        self._set(values)
+        return assembled_matrix(self._mass)
+
+    def wall(self, tags: Any) -> Wall:
+        """What is integrated over the tagged triangles."""
+        return Wall(self, tags)
+
+    def _assembled(self, form: Any) -> Floats:
+        return assembled_vector(form)
+
+
+class Wall:
+    """Integrals over a part of the boundary, with a linear function d as their coefficient."""
+
+    def __init__(self, matrices: Matrices, tags: Any):
         import ufl
         from dolfinx import fem
 
-        v = ufl.TestFunction(self.share.space)
-        ds = ufl.Measure("ds", self.share.mesh, subdomain_data=tags)
-        with compiling(self.share.comm) as options:
-            form = fem.form(v * ds(1), jit_options=options)
-        return self._assembled(form)
+        self.matrices, share = matrices, matrices.share
+        u, v = ufl.TrialFunction(share.space), ufl.TestFunction(share.space)
+        ds = ufl.Measure("ds", share.mesh, subdomain_data=tags)
+        w, d = ufl.TestFunction(share.linear), matrices.density
+        with compiling(share.comm) as options:
+            self._area = fem.form(w * ds(1), jit_options=options)
+            self._load = fem.form(d * v * ds(1), jit_options=options)
+            self._mass = None
+            if share.space is not share.linear:
+                self._mass = fem.form(d * u * v * ds(1), jit_options=options)
 
-    def _assembled(self, form: Any) -> Floats:
-        from dolfinx import fem, la
+    def area(self) -> Floats:
+        """Area that belongs to each of this rank's points (v,) [m2]."""
+        return assembled_vector(self._area)
 
-        vector = fem.assemble_vector(form)
-        vector.scatter_reverse(la.InsertMode.add)
-        own: Floats = vector.array[: self.share.owned].copy()
-        return own
+    def load(self, density: Floats) -> Floats:
+        """Integrals of d times the nodes' functions (p,), lumped for linear functions."""
+        share = self.matrices.share
+        if share.space is share.linear:
+            return density * self.area()
+        self.matrices._set_density(density)
+        return assembled_vector(self._load)
+
+    def mass(self, density: Floats) -> Any:
+        """PETSc matrix of the integrals of d u v; quadratic functions only."""
+        self.matrices._set_density(density)
+        return assembled_matrix(self._mass)
+
+
+def assembled_vector(form: Any) -> Floats:
+    """A linear form at the own nodes."""
+    from dolfinx import fem, la
+
+    vector = fem.assemble_vector(form)
+    vector.scatter_reverse(la.InsertMode.add)
+    own: Floats = vector.array[: vector.index_map.size_local].copy()
+    return own
+
+
+def assembled_matrix(form: Any, matrix: Any = None) -> Any:
+    """A bilinear form as a PETSc matrix."""
+    from dolfinx.fem import petsc
+
+    if matrix is None:
+        matrix = petsc.create_matrix(form)
+    matrix.zeroEntries()
+    petsc.assemble_matrix(matrix, form)
+    matrix.assemble()
+    return matrix

@@ -1,4 +1,4 @@
-"""PETSc's options of the user: those of `--petsc` and of the variable PETSC_OPTIONS.
+"""What can be chosen of the DOLFINx engine, and PETSc's options: `--petsc` and PETSC_OPTIONS.
 
 PETSc itself ignores an option that nobody reads; a misspelt one would silently change nothing.
 """
@@ -11,8 +11,10 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from ablasim.errors import UsageError
+from ablasim.solve.bdf import Scheme
 
 PREFIXES = ("heat_", "potential_")
 """Of the solvers' options, e.g. -heat_ksp_type."""
@@ -38,6 +40,23 @@ OUT_OF_MEMORY = 55
 
 _given: dict[str, str | None] = {}
 """Options of `--petsc`; PETSc's own table, which they went into, is global as well."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen of the engine.
+
+    Attributes:
+        scheme: "bdf2", or "euler" for backward Euler.
+        degree: of the functions, 1 as in the JAX engine or 2 for reference solutions.
+        heat_tolerance: residual of a step, relative to the heat flows: the account closes to it.
+        potential_tolerance: relative residual of the potential.
+    """
+
+    scheme: Scheme = "bdf2"
+    degree: int = 1
+    heat_tolerance: float = 1e-10
+    potential_tolerance: float = 1e-8
 
 
 def parse_options(text: str) -> dict[str, str | None]:

@@ -9,13 +9,14 @@ div(sigma phi grad phi): its sum is the power.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ablasim.physics import tissue
 from ablasim.physics.electric import connect
 from ablasim.physics.problem import BioheatProblem
-from ablasim.solve.dolfinx_heat import default_options, petsc_fault
+from ablasim.solve.dolfinx_heat import default_options
 from ablasim.solve.dolfinx_matrices import Matrices
 from ablasim.solve.dolfinx_share import Floats, Share
 
@@ -84,15 +85,13 @@ class PotentialProblem:
         masks = None
         if whole is not None:
             masks = np.vstack([whole.conductors, whole.grounded[None]]).astype(float)
-        mine = share.own(masks)
+        mine = np.zeros((len(facts.electrodes.conductors) + 1, share.owned))
+        for row, mask in zip(mine, share.own(masks), strict=True):
+            row[share.nodes_of(mask)] = 1.0
         self.active, self.free = mine[:-1], 1.0 - (mine.sum(axis=0) > 0.0)
-        self.far_field = share.own(None if whole is None else whole.far_field)
         self.circuits = tuple(circuit.arrays() for circuit in facts.electrodes.circuits)
-        m, region = facts.materials, matrices.region
-        self.law = (m.sigma[region], m.sigma_slope[region], m.sigma_dry_ratio[region])
         self.drop = facts.laws.sigma_drop
-
-        self.stiffness = matrices.stiffness(m.sigma[region])
+        self._prepare(problem, facts)
         self.matrix = self.stiffness.duplicate(copy=True)
         self.matrix.setOption(PETSc.Mat.Option.KEEP_NONZERO_PATTERN, True)
         first, _ = self.matrix.getOwnershipRange()
@@ -111,6 +110,14 @@ class PotentialProblem:
         self.fresh = True
         self._iterations_fresh = 0
 
+    def _prepare(self, problem: BioheatProblem | None, facts: BioheatProblem) -> None:
+        """The law of sigma of the cells, the far field at the nodes, and the stiffness matrix."""
+        m, region = facts.materials, self.matrices.region
+        whole = None if problem is None else problem.electrodes
+        self.far_field = self.share.own(None if whole is None else whole.far_field)
+        self.law = (m.sigma[region], m.sigma_slope[region], m.sigma_dry_ratio[region])
+        self.stiffness = self.matrices.stiffness(m.sigma[region])
+
     def sigma(self, temperature: Floats) -> Floats:
         """sigma(T) of this rank's cells (m,) [S/m]."""
         corners = self.share.with_ghosts(temperature)[self.share.cells]
@@ -124,30 +131,36 @@ class PotentialProblem:
             temperature: (p,) [°C].
             guess: potentials to start from (K, p).
             turn: number of the circuit.
-
-        Raises:
-            ResourceError: PETSc has no memory.
         """
-        self._renew_matrix(self.sigma(temperature))
+        self._renew_matrix(temperature)
         solved = [self._solve(*pair) for pair in zip(guess, self.active, strict=True)]
         basis = np.array([x for x, _, _ in solved])
         iterations = sum(k for _, k, _ in solved)
         self._keep_or_renew(iterations)
         volts = np.ones(1)
         if len(basis) > 1:
-            flows = np.array([self._product(x) + self.far_field * x for x in basis])
+            flows = np.array([self._product(x) + self._far_flow(x) for x in basis])
             matrix = self.share.total(basis @ flows.T)
             volts, _ = connect(0.5 * (matrix + matrix.T), *self.circuits[turn])
         x = volts @ basis
-        heat = x * self._product(x) - 0.5 * self._product(x**2)
-        power, far = self.share.total([heat.sum(), (self.far_field * x**2).sum()])
+        heat = self._joule(x)
+        power, far = self.share.total([heat.sum(), (x * self._far_flow(x)).sum()])
         worst = max(residual for _, _, residual in solved)
         return UnitField(basis, volts, heat, power + far, power, iterations, worst)
 
-    def _renew_matrix(self, sigma: Floats) -> None:
+    def _far_flow(self, potential: Floats) -> Floats:
+        """Current that leaves each node to infinity (p,) [A]."""
+        return self.far_field * potential
+
+    def _joule(self, potential: Floats) -> Floats:
+        """Heat of each node (p,) [W]."""
+        return potential * self._product(potential) - 0.5 * self._product(potential**2)
+
+    def _renew_matrix(self, temperature: Floats) -> None:
+        """The matrix for the sigma of a temperature (p,) [°C]."""
         from petsc4py import PETSc
 
-        self.matrices.stiffness(sigma, self.stiffness)
+        self.matrices.stiffness(self.sigma(temperature), self.stiffness)
         self.stiffness.copy(self.matrix, PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
         self.y.array = self.far_field
         self.matrix.setDiagonal(self.y, PETSc.InsertMode.ADD_VALUES)
@@ -162,22 +175,17 @@ class PotentialProblem:
 
     def _solve(self, guess: Floats, active: Floats) -> tuple[Floats, int, float]:
         """Potential (p,) for one volt on one conductor, iterations and relative residual."""
-        from petsc4py import PETSc
-
         driven = self._product(active)
         right = np.where(self.free > 0.0, -driven, active)
         self.right.array = right
         self.found.array = np.where(self.free > 0.0, guess, active)
-        try:
-            self.ksp.getPC().setReusePreconditioner(not self.fresh)
+        self.ksp.getPC().setReusePreconditioner(not self.fresh)
+        self.ksp.solve(self.right, self.found)
+        if not self.ksp.is_converged and not self.fresh:
+            self.fresh = True
+            self.ksp.getPC().setReusePreconditioner(False)
+            self.found.array = np.where(self.free > 0.0, guess, active)
             self.ksp.solve(self.right, self.found)
-            if not self.ksp.is_converged and not self.fresh:
-                self.fresh = True
-                self.ksp.getPC().setReusePreconditioner(False)
-                self.found.array = np.where(self.free > 0.0, guess, active)
-                self.ksp.solve(self.right, self.found)
-        except PETSc.Error as error:
-            raise petsc_fault(error) from error
         found: Floats = self.found.array.copy()
         self.matrix.mult(self.found, self.y)
         wrong, size = self.share.total(
@@ -186,9 +194,9 @@ class PotentialProblem:
         residual = float(np.sqrt(wrong / max(size, 1e-300)))
         return found, int(self.ksp.getIterationNumber()), residual
 
-    def _product(self, values: Floats) -> Floats:
-        """The stiffness matrix times (p,)."""
+    def _product(self, values: Floats, matrix: Any = None) -> Floats:
+        """A matrix times (p,), by default the stiffness matrix."""
         self.x.array = values
-        self.stiffness.mult(self.x, self.y)
+        (self.stiffness if matrix is None else matrix).mult(self.x, self.y)
         result: Floats = self.y.array.copy()
         return result

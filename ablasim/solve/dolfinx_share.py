@@ -1,9 +1,11 @@
 """A problem shared out over MPI ranks: each rank's part of the mesh, and what crosses between them.
 
 Only rank 0 holds the whole problem. DOLFINx cuts the mesh into one part per rank; a point belongs
-to one rank, and its neighbours in other parts hold a copy of it, a ghost. Arrays over points are
-those of the rank's own points, in DOLFINx's order; where a cell needs all its corners, the ghosts
-are filled in first.
+to one rank, and its neighbours in other parts hold a copy of it, a ghost.
+
+The unknowns are values at nodes: the points of the mesh for linear functions, also the middles of
+its edges for quadratic ones. Arrays over nodes (p,) hold the rank's own ones in DOLFINx's order;
+where a cell needs all its nodes, the ghosts are filled in first.
 """
 
 from __future__ import annotations
@@ -27,21 +29,21 @@ class Share:
     Attributes:
         comm: the ranks, an mpi4py communicator.
         mesh: DOLFINx's.
-        space: piecewise linear functions on it.
-        owned: number of points that belong to this rank.
-        points: number in the original mesh of each point, ghosts at the end (p,).
-        cells: corners of this rank's cells in its own numbers (m, 4).
-        cell_numbers: number in the original mesh of each of them (m,).
+        linear: piecewise linear functions on it.
+        space: those of the unknowns, the same or quadratic.
+        owned: number of nodes that belong to this rank.
+        points: nodes that are this rank's own mesh points (v,).
+        cells: nodes of this rank's cells, the corners first (m, 4 or 10).
         everyone: on rank 0 the numbers of all ranks' own points and of their cells, rank by rank.
     """
 
     comm: Any
     mesh: Any
+    linear: Any
     space: Any
     owned: int
     points: Ints
     cells: Ints
-    cell_numbers: Ints
     everyone: tuple[list[Ints], list[Ints]] | None
 
     @property
@@ -62,7 +64,7 @@ class Share:
         return float(max(self.comm.allgather(float(value))))
 
     def own(self, values: Any) -> Floats:
-        """The own points' part (..., p) of values of all points (..., n), which rank 0 holds."""
+        """The own points' part (..., v) of values of all points (..., n), which rank 0 holds."""
         part: Floats = self._deal(values, 0)
         return part
 
@@ -76,9 +78,22 @@ class Share:
         array = np.asarray(values)
         return self.comm.scatter([array[..., part] for part in self.everyone[kind]], root=0)
 
+    def at_nodes(self, own: Floats) -> Floats:
+        """Values of a linear function at the nodes (p,) from those at the own points (v,)."""
+        from dolfinx import fem
+
+        if self.space is self.linear:
+            return own
+        given, wanted = fem.Function(self.linear), fem.Function(self.space)
+        given.x.array[: len(own)] = own
+        given.x.scatter_forward()
+        wanted.interpolate(given)
+        found: Floats = wanted.x.array[: self.owned].copy()
+        return found
+
     def collect(self, own: Floats) -> Floats:
-        """Values of all points (n,) on rank 0 from those of each rank's own; empty elsewhere."""
-        return self._collect(own, 0)
+        """Values of all points (n,) on rank 0 from those at each rank's nodes; empty elsewhere."""
+        return self._collect(own[self.points], 0)
 
     def collect_cells(self, own: Floats) -> Floats:
         """The same for the cells."""
@@ -97,7 +112,7 @@ class Share:
         return whole
 
     def with_ghosts(self, own: Floats) -> Floats:
-        """Values of own points and ghosts (p,) from those of the own (owned,)."""
+        """Values at own nodes and ghosts from those at the own (p,)."""
         from dolfinx import la
 
         vector = la.vector(self.space.dofmap.index_map, 1)
@@ -105,6 +120,27 @@ class Share:
         vector.scatter_forward()
         filled: Floats = vector.array.copy()
         return filled
+
+    def nodes_of(self, mask: Floats) -> NDArray[np.int64]:
+        """Own nodes (k,) on the boundary triangles whose corners are all marked (v,)."""
+        from dolfinx import fem, mesh
+
+        if self.space is self.linear:
+            return np.flatnonzero(mask > 0.0)
+        marked = fem.Function(self.linear)
+        marked.x.array[: len(mask)] = mask
+        marked.x.scatter_forward()
+        topology = self.mesh.topology
+        topology.create_connectivity(2, 3)
+        outside = mesh.exterior_facet_indices(topology)
+        nodes = mesh.entities_to_geometry(self.mesh, 2, outside)
+        # geometry and linear functions number the points differently
+        number = np.empty(len(self.mesh.geometry.x), dtype=np.int64)
+        number[self.mesh.geometry.dofmap] = self.linear.dofmap.list
+        on = (marked.x.array[number[nodes]] > 0.0).all(axis=1)
+        found = fem.locate_dofs_topological(self.space, 2, outside[on])
+        own: NDArray[np.int64] = found[found < self.owned].astype(np.int64)
+        return own
 
     def facets(self, faces: NDArray[np.int32] | None) -> Any:
         """DOLFINx's tags of the given triangles (f, 3), which rank 0 holds; their value is 1."""
@@ -118,8 +154,14 @@ class Share:
         return mesh.meshtags_from_entities(self.mesh, 2, entities, values.astype(np.int32))
 
 
-def share_out(problem: BioheatProblem | None, comm: Any) -> Share:
-    """Cut the mesh of a problem, which rank 0 holds, into one part per rank."""
+def share_out(problem: BioheatProblem | None, comm: Any, degree: int = 1) -> Share:
+    """Cut the mesh of a problem, which rank 0 holds, into one part per rank.
+
+    Args:
+        problem: on rank 0; None elsewhere.
+        comm: the ranks.
+        degree: of the unknown functions, 1 or 2.
+    """
     import basix.ufl
     import ufl
     from dolfinx import fem, mesh
@@ -129,15 +171,24 @@ def share_out(problem: BioheatProblem | None, comm: Any) -> Share:
         cells, points = problem.mesh.cells.astype(np.int64), problem.mesh.points
     domain = ufl.Mesh(basix.ufl.element("Lagrange", "tetrahedron", 1, shape=(3,)))
     cut = mesh.create_mesh(comm, cells, domain, points)
-    space = fem.functionspace(cut, ("Lagrange", 1))
-    index_map = space.dofmap.index_map
-    owned_cells = cut.topology.index_map(3).size_local
-    corners = space.dofmap.list[:owned_cells].astype(np.int64)
-    nodes = cut.geometry.dofmap[:owned_cells]
-    numbers = np.empty(index_map.size_local + index_map.num_ghosts, dtype=np.int64)
-    numbers[corners] = cut.geometry.input_global_indices[nodes]
-    cell_numbers = cut.topology.original_cell_index[:owned_cells].astype(np.int64)
-    owned = index_map.size_local
-    lists = comm.gather((numbers[:owned], cell_numbers), root=0)
-    everyone = None if lists is None else ([p for p, _ in lists], [c for _, c in lists])
-    return Share(comm, cut, space, owned, numbers, corners, cell_numbers, everyone)
+    linear = fem.functionspace(cut, ("Lagrange", 1))
+    space = linear if degree == 1 else fem.functionspace(cut, ("Lagrange", degree))
+    index_map, count = linear.dofmap.index_map, cut.topology.index_map(3).size_local
+    size = index_map.size_local + index_map.num_ghosts
+    numbers, nodes = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
+    corners = linear.dofmap.list[:count]
+    numbers[corners] = cut.geometry.input_global_indices[cut.geometry.dofmap[:count]]
+    nodes[corners] = space.dofmap.list[:count, :4]
+    own = index_map.size_local
+    cell_numbers = cut.topology.original_cell_index[:count].astype(np.int64)
+    lists = comm.gather((numbers[:own], cell_numbers), root=0)
+    return Share(
+        comm=comm,
+        mesh=cut,
+        linear=linear,
+        space=space,
+        owned=space.dofmap.index_map.size_local,
+        points=nodes[:own],
+        cells=space.dofmap.list[:count].astype(np.int64),
+        everyone=None if lists is None else ([p for p, _ in lists], [c for _, c in lists]),
+    )

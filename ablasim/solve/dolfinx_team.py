@@ -13,7 +13,8 @@ from typing import Any
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import ProgressCallback
 from ablasim.solve.checkpoint import Checkpoint, Progressed
-from ablasim.solve.dolfinx_engine import DolfinxEngine, Options
+from ablasim.solve.dolfinx_engine import DolfinxEngine
+from ablasim.solve.dolfinx_options import Options
 from ablasim.solve.dolfinx_start import start
 from ablasim.solve.solution import Solution
 from ablasim.solve.stepping import StepControl, march

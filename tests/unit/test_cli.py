@@ -204,7 +204,17 @@ def test_run_passes_everything_on(scenario: Path, fake_run: dict[str, Any]) -> N
         "progress": None,
         "resume": False,
         "force": True,
+        "options": None,
     }
+
+
+def test_run_refuses_what_only_dolfinx_reads(
+    scenario: Path, fake_run: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option, value in (("--scheme", "euler"), ("--degree", "2"), ("--petsc", "-heat_ksp_view")):
+        assert cli.main(["run", str(scenario), "-o", "out", option, value]) == 2
+        assert f"{option}: only the engine dolfinx reads it" in capsys.readouterr().err
+    assert "options" not in fake_run
 
 
 def test_run_prints_json_alone_on_stdout(
