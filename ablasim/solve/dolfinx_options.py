@@ -35,13 +35,21 @@ REFUSED_VALUE = (56, 60, 62, 63, 86)
 """PETSC_ERR_SUP, ARG_SIZ, ARG_WRONG, ARG_OUTOFRANGE, UNKNOWN_TYPE: an option's value is wrong."""
 
 OUT_OF_MEMORY = 55
+"""PETSC_ERR_MEM."""
+
+VARIABLE = "PETSC_OPTIONS"
+"""PETSc reads it when it starts."""
 
 _given: dict[str, str | None] = {}
 """Options of `--petsc`; PETSc's own table, which they went into, is global as well."""
 
 
-def parse_options(text: str) -> dict[str, str | None]:
+def parse_options(text: str, source: str = "--petsc") -> dict[str, str | None]:
     """`-heat_ksp_type gmres -heat_ksp_monitor` as names (without the dash) and values.
+
+    Args:
+        text: the options.
+        source: where they stand, for the message.
 
     Raises:
         UsageError: a word stands where an option must, or a quote is not closed.
@@ -49,7 +57,7 @@ def parse_options(text: str) -> dict[str, str | None]:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise UsageError(f"--petsc: got {text!r}; {str(error).lower()}") from None
+        raise UsageError(f"{source}: got {text!r}; {str(error).lower()}") from None
     found: dict[str, str | None] = {}
     name = None
     for word in words:
@@ -60,7 +68,7 @@ def parse_options(text: str) -> dict[str, str | None]:
             found[name] = word
         else:
             raise UsageError(
-                f"--petsc: got {word!r} where an option must stand, e.g. -heat_ksp_rtol 1e-9"
+                f"{source}: got {word!r} where an option must stand, e.g. -heat_ksp_rtol 1e-9"
             )
     return found
 
@@ -95,7 +103,7 @@ def refuse_unread_options(prefixes: Sequence[str] = PREFIXES) -> None:
     from petsc4py import PETSc
 
     table = PETSc.Options()
-    sources = dict.fromkeys(parse_options(os.environ.get("PETSC_OPTIONS", "")), "PETSC_OPTIONS")
+    sources = dict.fromkeys(_of_environment(), VARIABLE)
     sources |= dict.fromkeys(_given, "--petsc")
     there = table.getAll()  # asking for one of them would count as reading it
     faults = []
@@ -125,7 +133,7 @@ def faults_of_options() -> Iterator[None]:
         kind = int(getattr(error, "ierr", 0))
         if kind == OUT_OF_MEMORY:
             raise MemoryError("PETSc") from error
-        given = {**parse_options(os.environ.get("PETSC_OPTIONS", "")), **_given}
+        given = _of_environment() | _given
         if kind not in REFUSED_VALUE or not given:
             raise
         said = re.sub(r"^\[\d+\] ", "", str(error).strip().splitlines()[-1])
@@ -137,6 +145,10 @@ def faults_of_options() -> Iterator[None]:
             f"-{name}" + (f" {value}" if value else "") for name, value in given.items()
         )
         raise UsageError(f"PETSc refuses an option: {said}; got {options}") from error
+
+
+def _of_environment() -> dict[str, str | None]:
+    return parse_options(os.environ.get(VARIABLE, ""), VARIABLE)
 
 
 def _advice(name: str, prefixes: Sequence[str]) -> str:

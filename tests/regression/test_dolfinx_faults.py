@@ -48,9 +48,18 @@ from ablasim.solve.dolfinx_start import start
 def work():
     comm = start().comm
     print("so far so good", file=sys.stderr)
+    if sys.argv[1] == "late":
+        if str(comm.rank) not in sys.argv[2:]:
+            return
+        time.sleep(0.5)
     if str(comm.rank) in sys.argv[2:]:
-        raise {"memory": MemoryError("of one rank"), "solver": errors.ConvergenceError("no way"),
-               "fault": ZeroDivisionError("by zero"), "exit": SystemExit(4)}[sys.argv[1]]
+        raise {
+            "memory": MemoryError("of one rank"),
+            "late": OSError(28, "No space"),
+            "solver": errors.ConvergenceError("no way"),
+            "fault": ZeroDivisionError("by zero"),
+            "exit": SystemExit(4),
+        }[sys.argv[1]]
     comm.Barrier()
 
 sys.exit(lead(work))
@@ -235,6 +244,7 @@ def test_an_option_of_no_solver_is_said_once(environment: dict[str, str], mpirun
         ("memory", "0", 5, "not enough memory or disk space (of one rank)"),
         ("solver", "0 1", 4, "no way"),
         ("solver", "1 2", 4, "no way"),
+        ("late", "0", 5, "not enough memory or disk space ([Errno 28] No space)"),
         ("fault", "2", 1, "a fault inside ablasim: ZeroDivisionError: by zero"),
     ],
 )
