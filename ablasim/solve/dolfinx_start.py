@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import logging
 import os
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,9 +52,12 @@ def start() -> Stack:
     if not (wheel or _is_installed("dolfinx")):
         raise ResourceError(f"the engine dolfinx is not installed: {get_dolfinx()}")
     try:
-        # The wheel's own guard first: it loads its MPI before anything compiled.
-        for name in (*["dolfinx_solver"] * wheel, "mpi4py.MPI", "petsc4py.PETSc", "dolfinx"):
-            importlib.import_module(name)
+        with warnings.catch_warnings():
+            # mpi4py warns of a launcher that we refuse below
+            warnings.filterwarnings("ignore", "suspicious MPI", RuntimeWarning)
+            # The wheel's own guard first: it loads its MPI before anything compiled.
+            for name in (*["dolfinx_solver"] * wheel, "mpi4py.MPI", "petsc4py.PETSc", "dolfinx"):
+                importlib.import_module(name)
     except (ImportError, OSError) as error:
         raise ResourceError(
             f"the engine dolfinx is installed but does not load ({error}); "
