@@ -287,7 +287,10 @@ def test_ctrl_c_leaves_a_checkpoint_of_all_ranks(
         assert process.stdout.readline() == "running\n"
         if pressed == "launcher":
             process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=TIME_LIMIT_S)
+        try:
+            out, err = process.communicate(timeout=TIME_LIMIT_S)
+        finally:
+            process.terminate()  # the launcher takes its ranks with it
     (kept,) = [line for line in out.splitlines() if line.startswith("checkpoint of ")]
     assert len(set(kept.split()[2:])) == 1  # both ranks stopped in the same step
     assert [x for x in err.splitlines() if x.startswith("ablasim")] == [
