@@ -12,7 +12,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 
-from ablasim.errors import UsageError
+from ablasim.errors import ResourceError, UsageError
 
 PREFIXES = ("heat_", "potential_")
 """Of the solvers' options, e.g. -heat_ksp_type."""
@@ -119,11 +119,13 @@ def refuse_unread_options(prefixes: Sequence[str] = PREFIXES) -> None:
 
 @contextlib.contextmanager
 def faults_of_options() -> Iterator[None]:
-    """Around `setFromOptions`, `setUp` and the first solve: PETSc's refusals in one message.
+    """Around `setFromOptions`, `setUp` and every solve: PETSc's refusals in one message.
+
+    PETSc reads the options of a multigrid's levels in the first solve only.
 
     Raises:
         UsageError: PETSc refuses the value of an option that was given.
-        MemoryError: PETSc has no memory.
+        ResourceError: PETSc has no memory.
     """
     from petsc4py import PETSc
 
@@ -132,7 +134,9 @@ def faults_of_options() -> Iterator[None]:
     except PETSc.Error as error:
         kind = int(getattr(error, "ierr", 0))
         if kind == OUT_OF_MEMORY:
-            raise MemoryError("PETSc") from error
+            raise ResourceError(
+                "PETSc has no memory left: take more nodes, or a coarser numerics.resolution"
+            ) from error
         given = _of_environment() | _given
         if kind not in REFUSED_VALUE or not given:
             raise

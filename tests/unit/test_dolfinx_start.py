@@ -211,7 +211,7 @@ def test_a_fault_that_no_option_caused_stays_a_fault(petsc: Any) -> None:
 
 
 def test_lack_of_memory_in_petsc_is_lack_of_memory(petsc: Any) -> None:
-    with pytest.raises(MemoryError), dolfinx_options.faults_of_options():
+    with pytest.raises(ResourceError, match="no memory"), dolfinx_options.faults_of_options():
         raise petsc.Error(55)
 
 
