@@ -205,6 +205,19 @@ def test_a_value_that_petsc_refuses_is_one_message(
     solver(petsc, "heat_")  # the option is forgotten
 
 
+def test_options_that_do_not_go_together_are_one_message(petsc: Any) -> None:
+    """PETSc says so in the first solve only, as it does of a multigrid's levels."""
+    dolfinx_options.give_options("-heat_ksp_type preonly")
+    ksp = solver(petsc, "heat_")
+    ksp.setInitialGuessNonzero(True)
+    matrix = ksp.getOperators()[0]
+    with (
+        pytest.raises(UsageError, match="preonly.*got -heat_ksp_type preonly"),
+        dolfinx_options.faults_of_options(),
+    ):
+        ksp.solve(*matrix.createVecs())
+
+
 def test_a_fault_that_no_option_caused_stays_a_fault(petsc: Any) -> None:
     with pytest.raises(petsc.Error), dolfinx_options.faults_of_options():
         petsc.KSP().create(petsc.COMM_SELF).setType("nonsense")
