@@ -74,14 +74,14 @@ import mmgpy
 print(mmgpy.__version__)
 """
 DOLFINX = """
+import sys
+from ablasim.errors import ResourceError
+from ablasim.solve.dolfinx_start import start
 try:
-    import dolfinx_solver
-except ImportError:
-    pass
-import dolfinx, petsc4py
-print(dolfinx.__version__, "PETSc", petsc4py.__version__)
+    print(", ".join(" ".join(found) for found in start().versions.items()))
+except ResourceError as error:
+    sys.exit(str(error).partition(": ")[0])
 """
-
 MPI_RANK = """
 try:
     import dolfinx_solver

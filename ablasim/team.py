@@ -158,8 +158,8 @@ def interrupted_together(comm: Any) -> Iterator[Callable[[], None]]:
 
 
 def _mpi() -> Any:
-    """The module mpi4py.MPI if MPI runs; never imported here."""
+    """The module mpi4py.MPI if MPI runs and joins the whole team; never imported here."""
     mpi = sys.modules.get("mpi4py.MPI")
     if mpi is None or not mpi.Is_initialized() or mpi.Is_finalized():
         return None
-    return mpi
+    return mpi if mpi.COMM_WORLD.Get_size() == team().size else None

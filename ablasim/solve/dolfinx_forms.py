@@ -70,6 +70,7 @@ def compiling(comm: MPI.Comm) -> Iterator[dict[str, Any]]:
             folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(_lock(folder / ".lock"))
             sweep(folder)
+            words = held.enter_context(tempfile.TemporaryFile())
         except ResourceError as error:
             problem = str(error)
         except OSError as error:
@@ -81,7 +82,6 @@ def compiling(comm: MPI.Comm) -> Iterator[dict[str, Any]]:
             comm.bcast(problem, root=0)
         if problem is not None:
             raise ResourceError(problem)
-        words = held.enter_context(tempfile.TemporaryFile())
         try:
             with _faults_of_compiler(words), _native_stderr_into(words):
                 yield options
@@ -161,8 +161,17 @@ def _faults_of_compiler(words: IO[bytes] | None) -> Iterator[None]:
         raise
     except Exception as error:
         root.handlers = handlers  # FFCx takes them away and forgets them if it fails
+        if re.search(rf"{PREFIX}\S+({'|'.join(map(re.escape, EXTENSION_SUFFIXES))})", str(error)):
+            raise ResourceError(
+                f"a compiled form does not load ({error}): delete {forms_directory()}, "
+                "that costs only time"
+            ) from error
         reason = _reason(error)
         if reason is None:
+            # over MPI only the words of an error are left, e.g. of a full disk
+            number = re.search(r"JIT compilation of form: \[Errno (\d+)\] (.*)", str(error))
+            if number is not None:
+                raise OSError(int(number[1]), number[2]) from error
             raise
         line = _last_line(words)
         remedy = get_python_headers() if "Python.h: No such" in line else get_compiler()

@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ablasim.errors import UsageError
+from ablasim.errors import ResourceError, UsageError
 from ablasim.solve.bdf import Scheme
 
 PREFIXES = ("heat_", "potential_")
@@ -33,10 +33,15 @@ COMMON = (
 READ_AT_THE_END = ("options_", "log_", "malloc_", "objects_", "memory_", "history", "mpidump")
 """Beginnings of options of PETSc as a whole, which it may read only when it ends."""
 
-REFUSED_VALUE = (56, 60, 62, 63, 86)
-"""PETSC_ERR_SUP, ARG_SIZ, ARG_WRONG, ARG_OUTOFRANGE, UNKNOWN_TYPE: an option's value is wrong."""
+REFUSED_VALUE = (56, 58, 60, 62, 63, 73, 75, 86)
+"""PETSC_ERR_SUP, ORDER, ARG_SIZ, ARG_WRONG, ARG_OUTOFRANGE, ARG_WRONGSTATE, ARG_INCOMP and
+UNKNOWN_TYPE: with options of the user in play, their values are wrong or do not go together."""
 
 OUT_OF_MEMORY = 55
+"""PETSC_ERR_MEM."""
+
+VARIABLE = "PETSC_OPTIONS"
+"""PETSc reads it when it starts."""
 
 _given: dict[str, str | None] = {}
 """Options of `--petsc`; PETSc's own table, which they went into, is global as well."""
@@ -59,8 +64,12 @@ class Options:
     potential_tolerance: float = 1e-8
 
 
-def parse_options(text: str) -> dict[str, str | None]:
+def parse_options(text: str, source: str = "--petsc") -> dict[str, str | None]:
     """`-heat_ksp_type gmres -heat_ksp_monitor` as names (without the dash) and values.
+
+    Args:
+        text: the options.
+        source: where they stand, for the message.
 
     Raises:
         UsageError: a word stands where an option must, or a quote is not closed.
@@ -68,7 +77,7 @@ def parse_options(text: str) -> dict[str, str | None]:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise UsageError(f"--petsc: got {text!r}; {str(error).lower()}") from None
+        raise UsageError(f"{source}: got {text!r}; {str(error).lower()}") from None
     found: dict[str, str | None] = {}
     name = None
     for word in words:
@@ -79,7 +88,7 @@ def parse_options(text: str) -> dict[str, str | None]:
             found[name] = word
         else:
             raise UsageError(
-                f"--petsc: got {word!r} where an option must stand, e.g. -heat_ksp_rtol 1e-9"
+                f"{source}: got {word!r} where an option must stand, e.g. -heat_ksp_rtol 1e-9"
             )
     return found
 
@@ -114,7 +123,7 @@ def refuse_unread_options(prefixes: Sequence[str] = PREFIXES) -> None:
     from petsc4py import PETSc
 
     table = PETSc.Options()
-    sources = dict.fromkeys(parse_options(os.environ.get("PETSC_OPTIONS", "")), "PETSC_OPTIONS")
+    sources = dict.fromkeys(_of_environment(), VARIABLE)
     sources |= dict.fromkeys(_given, "--petsc")
     there = table.getAll()  # asking for one of them would count as reading it
     faults = []
@@ -130,11 +139,13 @@ def refuse_unread_options(prefixes: Sequence[str] = PREFIXES) -> None:
 
 @contextlib.contextmanager
 def faults_of_options() -> Iterator[None]:
-    """Around `setFromOptions`, `setUp` and the first solve: PETSc's refusals in one message.
+    """Around `setFromOptions`, `setUp` and every solve: PETSc's refusals in one message.
+
+    PETSc reads the options of a multigrid's levels in the first solve only.
 
     Raises:
         UsageError: PETSc refuses the value of an option that was given.
-        MemoryError: PETSc has no memory.
+        ResourceError: PETSc has no memory.
     """
     from petsc4py import PETSc
 
@@ -143,8 +154,10 @@ def faults_of_options() -> Iterator[None]:
     except PETSc.Error as error:
         kind = int(getattr(error, "ierr", 0))
         if kind == OUT_OF_MEMORY:
-            raise MemoryError("PETSc") from error
-        given = {**parse_options(os.environ.get("PETSC_OPTIONS", "")), **_given}
+            raise ResourceError(
+                "PETSc has no memory left: take more nodes, or a coarser numerics.resolution"
+            ) from error
+        given = _of_environment() | _given
         if kind not in REFUSED_VALUE or not given:
             raise
         said = re.sub(r"^\[\d+\] ", "", str(error).strip().splitlines()[-1])
@@ -156,6 +169,10 @@ def faults_of_options() -> Iterator[None]:
             f"-{name}" + (f" {value}" if value else "") for name, value in given.items()
         )
         raise UsageError(f"PETSc refuses an option: {said}; got {options}") from error
+
+
+def _of_environment() -> dict[str, str | None]:
+    return parse_options(os.environ.get(VARIABLE, ""), VARIABLE)
 
 
 def _advice(name: str, prefixes: Sequence[str]) -> str:

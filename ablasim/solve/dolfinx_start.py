@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import logging
 import os
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,13 +52,21 @@ def start() -> Stack:
     if not (wheel or _is_installed("dolfinx")):
         raise ResourceError(f"the engine dolfinx is not installed: {get_dolfinx()}")
     try:
-        # The wheel's own guard first: it loads its MPI before anything compiled.
-        for name in (*["dolfinx_solver"] * wheel, "mpi4py.MPI", "petsc4py.PETSc", "dolfinx"):
-            importlib.import_module(name)
-    except (ImportError, RuntimeError, OSError) as error:
+        with warnings.catch_warnings():
+            # mpi4py warns of a launcher that we refuse below
+            warnings.filterwarnings("ignore", "suspicious MPI", RuntimeWarning)
+            # The wheel's own guard first: it loads its MPI before anything compiled.
+            for name in (*["dolfinx_solver"] * wheel, "mpi4py.MPI", "petsc4py.PETSc", "dolfinx"):
+                importlib.import_module(name)
+    except (ImportError, OSError) as error:
         raise ResourceError(
             f"the engine dolfinx is installed but does not load ({error}); "
             f"make a new environment and there: {get_dolfinx()}"
+        ) from error
+    except RuntimeError as error:  # PETSc's, with its own words before it
+        raise ResourceError(
+            f"PETSc or MPI does not start ({error}): look at PETSC_OPTIONS and the files .petscrc"
+            " here and in your home directory."
         ) from error
     import dolfinx
     from mpi4py import MPI
@@ -74,6 +83,10 @@ def start() -> Stack:
     for name in ("FFCx", "ffcx", "UFL", "UFL_LEGACY"):
         logging.getLogger(name).setLevel(logging.ERROR)
     dolfinx.log.set_log_level(dolfinx.log.LogLevel.ERROR)
+    table = PETSc.Options()
+    if "options_left" not in table.getAll():
+        # ablasim refuses what no solver has read; PETSc would warn of our own defaults as well
+        table.setValue("options_left", "0")
     petsc = ".".join(map(str, PETSc.Sys.getVersion()))
     return Stack(comm, {"dolfinx": version, "petsc": petsc})
 

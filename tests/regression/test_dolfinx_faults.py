@@ -48,17 +48,28 @@ from ablasim.solve.dolfinx_start import start
 def work():
     comm = start().comm
     print("so far so good", file=sys.stderr)
+    comm.Barrier()
+    if sys.argv[1] == "late":
+        if str(comm.rank) not in sys.argv[2:]:
+            return
+        time.sleep(0.5)
     if str(comm.rank) in sys.argv[2:]:
-        raise {"memory": MemoryError("of one rank"), "solver": errors.ConvergenceError("no way"),
-               "fault": ZeroDivisionError("by zero"), "exit": SystemExit(4)}[sys.argv[1]]
+        raise {
+            "memory": MemoryError("of one rank"),
+            "late": OSError(28, "No space"),
+            "solver": errors.ConvergenceError("no way"),
+            "fault": ZeroDivisionError("by zero"),
+            "exit": SystemExit(4),
+        }[sys.argv[1]]
     comm.Barrier()
 
 sys.exit(lead(work))
 """
 
 # A run that notices Ctrl-C at the end of a step, and whose rank 0 then writes a checkpoint.
+# argv[1]: the rank that presses Ctrl-C itself, if any.
 STEPS = """
-import sys, time
+import signal, sys, time
 from ablasim.cli import lead
 from ablasim.errors import Interrupted
 from ablasim.solve.dolfinx_start import start
@@ -74,6 +85,8 @@ def work():
                 look()
                 if step == 3:
                     print("running", flush=True)
+                if step == 5 and str(comm.rank) in sys.argv[1:]:
+                    signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:
             steps = comm.gather(step)  # the checkpoint is collective, and takes its time
             if comm.rank == 0:
@@ -235,6 +248,7 @@ def test_an_option_of_no_solver_is_said_once(environment: dict[str, str], mpirun
         ("memory", "0", 5, "not enough memory or disk space (of one rank)"),
         ("solver", "0 1", 4, "no way"),
         ("solver", "1 2", 4, "no way"),
+        ("late", "0", 5, "not enough memory or disk space ([Errno 28] No space)"),
         ("fault", "2", 1, "a fault inside ablasim: ZeroDivisionError: by zero"),
     ],
 )
@@ -256,12 +270,13 @@ def test_an_exit_of_one_rank_ends_all(environment: dict[str, str], mpirun: str) 
     assert done.returncode == 4
 
 
+@pytest.mark.parametrize("pressed", ["launcher", "0", "1"])
 def test_ctrl_c_leaves_a_checkpoint_of_all_ranks(
-    environment: dict[str, str], mpirun: str, tmp_path: Path
+    pressed: str, environment: dict[str, str], mpirun: str
 ) -> None:
     """Catches ranks that stop in different steps, or end all before rank 0 has written."""
     with subprocess.Popen(
-        [mpirun, "-n", "2", *python(STEPS)],
+        [mpirun, "-n", "2", *python(STEPS, pressed)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -270,8 +285,12 @@ def test_ctrl_c_leaves_a_checkpoint_of_all_ranks(
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "running\n"
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=TIME_LIMIT_S)
+        if pressed == "launcher":
+            process.send_signal(signal.SIGINT)
+        try:
+            out, err = process.communicate(timeout=TIME_LIMIT_S)
+        finally:
+            process.terminate()  # the launcher takes its ranks with it
     (kept,) = [line for line in out.splitlines() if line.startswith("checkpoint of ")]
     assert len(set(kept.split()[2:])) == 1  # both ranks stopped in the same step
     assert [x for x in err.splitlines() if x.startswith("ablasim")] == [

@@ -1,6 +1,7 @@
 """Starting DOLFINx: what is missing, which options of PETSc are refused, what the sweep removes."""
 
 import importlib.util
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -204,13 +205,27 @@ def test_a_value_that_petsc_refuses_is_one_message(
     solver(petsc, "heat_")  # the option is forgotten
 
 
+def test_options_that_do_not_go_together_are_one_message(petsc: Any) -> None:
+    """PETSc says so in the first solve only, as it does of a multigrid's levels."""
+    dolfinx_options.give_options("-heat_ksp_type preonly")
+    ksp = solver(petsc, "heat_")
+    ksp.setInitialGuessNonzero(True)
+    found, right = ksp.getOperators()[0].createVecs()
+    found.set(1.0)
+    with (
+        pytest.raises(UsageError, match="preonly.*got -heat_ksp_type preonly"),
+        dolfinx_options.faults_of_options(),
+    ):
+        ksp.solve(right, found)
+
+
 def test_a_fault_that_no_option_caused_stays_a_fault(petsc: Any) -> None:
     with pytest.raises(petsc.Error), dolfinx_options.faults_of_options():
         petsc.KSP().create(petsc.COMM_SELF).setType("nonsense")
 
 
 def test_lack_of_memory_in_petsc_is_lack_of_memory(petsc: Any) -> None:
-    with pytest.raises(MemoryError), dolfinx_options.faults_of_options():
+    with pytest.raises(ResourceError, match="no memory"), dolfinx_options.faults_of_options():
         raise petsc.Error(55)
 
 
@@ -265,3 +280,55 @@ def test_other_faults_inside_are_not_the_compilers(
     monkeypatch.setenv("ABLASIM_CACHE_DIR", str(tmp_path))
     with pytest.raises(ZeroDivisionError), dolfinx_forms.compiling(start().comm):
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "said"),
+    [
+        # as dolfinx.jit raises them on rank 0 and on the others of several
+        ("Failed JIT compilation of form: CompileError: No such file or directory: 'gcc'",
+         ResourceError, "there is no gcc on the PATH"),
+        ("Failed JIT compilation of form: LinkError: command '/usr/bin/gcc' failed with 1",
+         ResourceError, "/usr/bin/gcc failed;"),
+        ("JIT compilation failed on rank 0.", ResourceError, "rank 0 says why"),
+        (f"Failed JIT compilation of form: /c/libffcx_forms_1{SUFFIX}: file too short",
+         ResourceError, "does not load .* delete .*forms"),
+        ("Failed JIT compilation of form: [Errno 28] No space left on device: 'x.c'",
+         OSError, "No space left"),
+        ("Failed JIT compilation of form: no such element", RuntimeError, "no such element"),
+    ],
+)  # fmt: skip
+def test_a_failed_compilation_of_several_ranks_is_explained(
+    raised: str, kind: type[Exception], said: str
+) -> None:
+    with pytest.raises(kind, match=said), dolfinx_forms._faults_of_compiler(None):
+        raise RuntimeError(raised)
+
+
+def test_the_log_survives_a_failed_compilation() -> None:
+    """FFCx takes the handlers of the root logger away and forgets them if it fails."""
+    root = logging.getLogger()
+    handlers = list(root.handlers)
+    with pytest.raises(ResourceError), dolfinx_forms._faults_of_compiler(None):
+        root.handlers = []
+        raise RuntimeError("CompileError: x")
+    assert root.handlers == handlers and handlers
+
+
+def test_words_of_python_are_seen_while_a_compiler_is_heard(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code = (
+        "import os, sys, tempfile\n"
+        "from ablasim.solve.dolfinx_forms import _native_stderr_into\n"
+        "file = tempfile.TemporaryFile()\n"
+        "with _native_stderr_into(file):\n"
+        "    print('a bar', file=sys.stderr)\n"
+        "    os.system('echo a compiler >&2')\n"
+        "file.seek(0)\n"
+        "assert file.read() == b'a compiler\\n'\n"
+        "os.system('echo afterwards >&2')\n"
+        "print('at the end', file=sys.stderr)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert capfd.readouterr().err == "a bar\nafterwards\nat the end\n"

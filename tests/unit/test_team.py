@@ -70,7 +70,8 @@ def test_others_leave_the_first_word_to_rank_0(monkeypatch: pytest.MonkeyPatch) 
     """Every rank has its own moment, and an interrupted run leaves time for the checkpoint."""
     waits: list[float] = []
     monkeypatch.setattr(teams.time, "sleep", waits.append)
-    mpi = SimpleNamespace(Is_initialized=lambda: True, Is_finalized=lambda: False)
+    world = SimpleNamespace(Get_size=lambda: 1000)
+    mpi = SimpleNamespace(Is_initialized=lambda: True, Is_finalized=lambda: False, COMM_WORLD=world)
     monkeypatch.setitem(sys.modules, "mpi4py.MPI", mpi)
     monkeypatch.setenv("PMI_SIZE", "1000")
     for rank in (0, 1, 2, 999):
@@ -79,6 +80,8 @@ def test_others_leave_the_first_word_to_rank_0(monkeypatch: pytest.MonkeyPatch) 
     assert waits == sorted(set(waits)) and len(waits) == 3 and waits[-1] <= 60.0
     assert teams.may_speak(Interrupted("at 3 s"))
     assert waits[-1] >= 30.0
+    world.Get_size = lambda: 1  # of another launcher: rank 0 cannot end the others
+    assert not teams.may_speak(MemoryError())
     monkeypatch.delitem(sys.modules, "mpi4py.MPI")
     assert not teams.may_speak(MemoryError())  # before MPI all have the same fault
 
