@@ -33,8 +33,8 @@ COMMON = (
 READ_AT_THE_END = ("options_", "log_", "malloc_", "objects_", "memory_", "history", "mpidump")
 """Beginnings of options of PETSc as a whole, which it may read only when it ends."""
 
-REFUSED_VALUE = (56, 58, 60, 62, 63, 73, 75, 86)
-"""PETSC_ERR_SUP, ORDER, ARG_SIZ, ARG_WRONG, ARG_OUTOFRANGE, ARG_WRONGSTATE, ARG_INCOMP and
+REFUSED_VALUE = (56, 58, 60, 62, 63, 73, 75, 83, 86)
+"""PETSC_ERR_SUP, ORDER, ARG_SIZ, ARG_WRONG, ARG_OUTOFRANGE, ARG_WRONGSTATE, ARG_INCOMP, USER,
 UNKNOWN_TYPE: with options of the user in play, their values are wrong or do not go together."""
 
 OUT_OF_MEMORY = 55
