@@ -12,13 +12,12 @@ error of the step.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from ablasim.mesh_cut import tet_fraction_above
-from ablasim.mesh_tet import TetMesh
-from ablasim.physics import damage, microwave, tissue
+from ablasim.physics import damage, tissue
 from ablasim.physics.damage import Damage
 from ablasim.physics.generator import Drive, voltage_squared
 from ablasim.physics.problem import BioheatProblem
@@ -28,17 +27,14 @@ from ablasim.solve.dolfinx_matrices import Matrices
 from ablasim.solve.dolfinx_options import Options, faults_of_options, refuse_unread_options
 from ablasim.solve.dolfinx_potential import PotentialProblem, UnitField
 from ablasim.solve.dolfinx_quadratic import QuadraticHeat, QuadraticPotential
-from ablasim.solve.dolfinx_share import Floats, Share, share_out
+from ablasim.solve.dolfinx_share import Floats, Share, share_out, without_arrays
+from ablasim.solve.dolfinx_sources import Sources
 from ablasim.solve.dolfinx_start import start
-from ablasim.solve.field_heat import Pattern
+from ablasim.solve.dolfinx_state import Report, State
 from ablasim.solve.stepping import MOST_CHANGE
 
 LETHAL_C = 60.0
 """Level of the lethal volume that progress and history show where no criterion is given [°C]."""
-
-DRIED_GAIN = 0.3
-"""Share of the way that the heat of a dried point goes in one step towards what its sigma gives:
-sigma of drying tissue falls within milliseconds, and its heat would swing from step to step."""
 
 MOST_SHIFT = 1.0
 """Most that a point's local error counts with [K]; points at the electrode's corners leave the
@@ -52,63 +48,6 @@ HOT_VOLUME = 1.0e-8
 
 FAILED = 1e6
 """Error [K] of a step whose equations were not solved; it is repeated with a much shorter one."""
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """What a step starts from, on this rank's points; all of it goes into a checkpoint.
-
-    Attributes:
-        stored: heat above 37 °C (p,) [J].
-        temperature: now and at the ends of the two steps before (3, p) [°C].
-        past: lengths of the last two steps, latest first; 0 where there is none (2,) [s].
-        risen: rise of the stored heat in the last step (p,) [J].
-        account: heat of each part in the last step (a,) [J].
-        peak: highest temperature so far (p,) [°C].
-        potential, volts, unit_heat: as in UnitField.
-        conductance: [S].
-        past_heat: driven heat at the start of the step before, or used in it where dried (p,) [W].
-        past_total: sum of the driven heat at the start of the step before, over all ranks [W].
-        pattern: of microwave antennas, packed, on rank 0; empty elsewhere and without their field.
-        hot_seconds: how long each branch has had a wall that coagulates blood (c,) [s].
-        damage: under the death models; None where they are not carried.
-    """
-
-    stored: Floats
-    temperature: Floats
-    past: Floats
-    risen: Floats
-    account: Floats
-    peak: Floats
-    potential: Floats
-    volts: Floats
-    unit_heat: Floats
-    conductance: Floats
-    past_heat: Floats
-    past_total: Floats
-    pattern: Floats
-    hot_seconds: Floats
-    damage: Damage | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """What the time loop needs to know of a step; the attributes as in the JAX engine."""
-
-    error: float
-    change: float
-    delivered: float = 0.0
-    stored: float = 0.0
-    perfusion: float = 0.0
-    boundary: float = 0.0
-    walls: Floats = field(default_factory=lambda: np.zeros(0))
-    blood: Floats = field(default_factory=lambda: np.zeros(0))
-    flowing: Floats = field(default_factory=lambda: np.zeros(0))
-    conductance: float = 1.0
-    hot: float = 0.0
-    lethal: float = 0.0
-    iterations: int = 0
-    residual: float = 0.0
 
 
 class DolfinxEngine:
@@ -158,8 +97,8 @@ class DolfinxEngine:
                     self.options.potential_tolerance,
                 )
         self.device_name = f"{self.comm.size} rank{'s' if self.comm.size > 1 else ''}"
+        self.sources = Sources(self.share, self.matrices, self.whole, self.problem, self.electric)
         self.constant = self.matrices.load(self._own("source"))
-        self.absorption = self._own("absorption")
         self.sensor_weights = None
         if self.problem.sensors is not None:
             self.sensor_weights = self.share.own(None if not self.whole else self.whole.sensors)
@@ -198,7 +137,7 @@ class DolfinxEngine:
             peak=temperature,
             potential=zero[None],
             volts=np.ones(1),
-            unit_heat=self._absorbed(temperature),
+            unit_heat=self.sources.absorbed(temperature),
             conductance=np.array(1.0),
             past_heat=zero,
             past_total=np.array(0.0),
@@ -207,15 +146,11 @@ class DolfinxEngine:
             damage=suffered,
         )
         if self.problem.microwave is not None:
-            pattern = None
-            whole = self.share.collect(temperature)
-            if self.whole is not None and self.whole.microwave is not None:
-                pattern = Pattern.at_start(self.whole.microwave, whole).pack()
-            return replace(state, pattern=np.zeros(0) if pattern is None else pattern)
+            return replace(state, pattern=self.sources.first_pattern(temperature))
         if self.electric is None:
             return state
         state = replace(state, potential=self.electric.active.copy())
-        return self._with_field(state, self._unit_field(state, temperature, 0))
+        return self._with_field(state, self.sources.unit_field(state, temperature, 0))
 
     def _with_field(self, state: State, field: UnitField) -> State:
         return replace(
@@ -238,11 +173,11 @@ class DolfinxEngine:
             self.look()
         heat, past = self.heat, state.past
         constant, watts = self.constant, drive.scale(1.0)
-        pattern = self._pattern(state)
+        pattern = self.sources.pattern(state)
         if self.problem.microwave is not None:
             found = None if pattern is None else watts * pattern.heat
             constant = constant + self.matrices.load(self.share.own(found))
-        driven, present = self._driven(state, step, drive)
+        driven, present = self.sources.driven(state, step, drive)
         now = state.temperature[0]
         flowing = heat.blood.flowing(state.hot_seconds)
         slope = np.zeros(self.share.owned)
@@ -271,7 +206,7 @@ class DolfinxEngine:
         if not moved.converged:
             finite = bool(np.isfinite(self.share.total(moved.temperature.sum())))
             return state, Report(error=FAILED if finite else np.inf, change=0.0)
-        field = self._field(state, drive, moved.temperature)
+        field = self.sources.field(state, drive, moved.temperature)
         delivered = self.share.total((driven + constant).sum())
         flows = np.array([delivered, moved.perfusion, moved.boundary, *moved.walls])
         account = keep * state.account + gain * step * flows
@@ -283,7 +218,7 @@ class DolfinxEngine:
             risen=moved.stored - state.stored,
             account=account,
             peak=np.maximum(state.peak, moved.temperature),
-            past_heat=self._past_heat(state, drive, driven, moved.temperature),
+            past_heat=self.sources.past_heat(state, drive, driven, moved.temperature),
             past_total=np.array(present),
             hot_seconds=heat.blood.clock(
                 state.hot_seconds, moved.temperature[self.share.points], step
@@ -330,7 +265,7 @@ class DolfinxEngine:
         )
         change = abs(field.conductance / float(state.conductance) - 1.0)
         if self.problem.microwave is not None and not drive.off:
-            change = MOST_CHANGE * self._pattern_change(new)
+            change = MOST_CHANGE * self.sources.pattern_change(new)
         return Report(
             error=float(np.sqrt(wrong / max(heated, LEAST_HEATED))),
             change=change,
@@ -347,31 +282,6 @@ class DolfinxEngine:
             iterations=field.iterations,
             residual=field.residual,
         )
-
-    def _driven(self, state: State, step: float, drive: Drive) -> tuple[Floats, float]:
-        """Driven heat at the end of a step, extrapolated (p,), and its sum at the start [W]."""
-        limits, conductance = drive.limits(), float(state.conductance)
-        if drive.off:
-            return np.zeros(self.share.owned), 0.0
-        now = np.asarray(voltage_squared(limits, conductance) * state.unit_heat)
-        if state.past[0] <= 0.0:
-            return now, self.share.total(now.sum())
-        ahead = step / float(state.past[0])
-        dried = state.temperature[0] > self.problem.laws.vaporisation_band[1]
-        driven = now + np.where(dried, DRIED_GAIN - 1.0, ahead) * (now - state.past_heat)
-        total, present = self.share.total([driven.sum(), now.sum()])
-        # what is led gradually somewhere must not change the power, nor may it exceed the limit
-        wanted = present + ahead * (present - float(state.past_total))
-        factor = min(wanted, limits[0]) / total if total > 0.0 else 1.0
-        return driven * max(factor, 0.0), present
-
-    def _past_heat(self, state: State, drive: Drive, driven: Floats, after: Floats) -> Floats:
-        """What the next step extrapolates from (p,) [W]."""
-        if drive.off:
-            return np.zeros(self.share.owned)
-        now = voltage_squared(drive.limits(), float(state.conductance)) * state.unit_heat
-        dried = after > self.problem.laws.vaporisation_band[1]
-        return np.where(dried, driven, now)
 
     def _perfusion_left(self, state: State, temperature: Floats, ahead: float) -> Floats:
         """Share of the perfusion left at a temperature reached after some time (p,)."""
@@ -400,54 +310,6 @@ class DolfinxEngine:
             suffered = damage.advance(suffered, first, first + change, step / count, self.kinetics)
         return suffered
 
-    # -- heat sources ------------------------------------------------------------------------
-
-    def _field(self, state: State, drive: Drive, temperature: Floats) -> UnitField:
-        """The field of one volt at a temperature, or the state's where nothing is driven."""
-        if drive.off:
-            return self._unsolved(state, state.unit_heat)
-        return self._unit_field(state, temperature, drive.turn)
-
-    def _unit_field(self, state: State, temperature: Floats, turn: int) -> UnitField:
-        if self.electric is None:
-            return self._unsolved(state, self._absorbed(temperature))
-        return self.electric.unit_field(temperature, state.potential, turn)
-
-    def _unsolved(self, state: State, heat: Floats) -> UnitField:
-        conductance = float(state.conductance)
-        return UnitField(state.potential, state.volts, heat, conductance, 0.0, 0, 0.0)
-
-    def _absorbed(self, temperature: Floats) -> Floats:
-        """The absorption pattern weighted by what heated tissue still absorbs, to the same sum."""
-        at_points = temperature[self.share.points]
-        weighted = self.absorption * microwave.heated_absorption(at_points)
-        total, given = self.share.total([weighted.sum(), self.absorption.sum()])
-        return self.matrices.load(weighted * given / (total if total > 0.0 else 1.0))
-
-    def _pattern(self, state: State) -> Pattern | None:
-        """The antennas' heat, on rank 0 where they have a field."""
-        if self.whole is None or self.whole.microwave is None:
-            return None
-        return Pattern.unpack(state.pattern, len(self.whole.mesh.points))
-
-    def _pattern_change(self, state: State) -> float:
-        """Change of the dielectric since the antennas' field was solved, over the most allowed."""
-        whole, change = self.share.collect(state.temperature[0]), 0.0
-        pattern = self._pattern(state)
-        if pattern is not None and self.whole is not None and self.whole.microwave is not None:
-            change = pattern.change(self.whole.microwave, whole)
-        return float(self.comm.bcast(change, root=0))
-
-    def _renew_pattern(self, state: State) -> State:
-        """Solve the antennas' field again where the dielectric has changed enough."""
-        if self.problem.microwave is None:
-            return state
-        whole, pattern = self.share.collect(state.temperature[0]), self._pattern(state)
-        if pattern is None or self.whole is None or self.whole.microwave is None:
-            return state
-        renewed = pattern.renewed(self.whole.microwave, whole)
-        return state if renewed is pattern else replace(state, pattern=renewed.pack())
-
     # -- between steps -----------------------------------------------------------------------
 
     def accept(self, state: State, report: Report, drive: Drive) -> State:
@@ -455,7 +317,7 @@ class DolfinxEngine:
         if self.latest is None:  # by now every solver has read its options
             refuse_unread_options([f"{name}_" for name in self._solvers()])
         if not drive.off:
-            state = self._renew_pattern(state)
+            state = self.sources.renew_pattern(state)
         self.latest = state
         return state
 
@@ -472,8 +334,8 @@ class DolfinxEngine:
         if after.off:
             return replace(state, past=restart)
         if before.off or before.turn != after.turn:
-            solved = self._unit_field(state, state.temperature[0], after.turn)
-            state = self._renew_pattern(self._with_field(state, solved))
+            solved = self.sources.unit_field(state, state.temperature[0], after.turn)
+            state = self.sources.renew_pattern(self._with_field(state, solved))
             return replace(state, past=restart)
         # the rise so far belongs to the old level: go on without it
         return replace(state, past=restart)
@@ -521,7 +383,7 @@ class DolfinxEngine:
 
     def statistics(self, state: State) -> dict[str, float]:
         """What else the engine counted: ranks, and the antennas' power balance."""
-        pattern = self._pattern(state)
+        pattern = self.sources.pattern(state)
         counted = {"ranks": float(self.comm.size)}
         return counted if pattern is None else counted | pattern.statistics()
 
@@ -545,55 +407,3 @@ class DolfinxEngine:
         return float(
             self.share.total((self.cell_volume * tet_fraction_above(corners, level)).sum())
         )
-
-
-def without_arrays(problem: BioheatProblem) -> BioheatProblem:
-    """A problem without its arrays over points, cells and faces: what every rank must know.
-
-    Arrays that are there are replaced by empty ones, so that None still means that there is none.
-    """
-    none = np.zeros(0)
-    mesh = replace_mesh(problem.mesh)
-    electrodes = problem.electrodes
-    if electrodes is not None:
-        empty = np.zeros((len(electrodes.conductors), 0), dtype=bool)
-        electrodes = replace(electrodes, active=empty, grounded=empty[0], far_field=none)
-    walls = tuple(
-        replace(
-            wall,
-            faces=np.zeros((0, 3), dtype=np.int32),
-            coefficient=0.0,
-            stream=wall.stream
-            and replace(
-                wall.stream, station=np.zeros((0, 2), dtype=np.int32), weight=np.zeros((0, 2))
-            ),
-        )
-        for wall in problem.walls
-    )
-    initial = problem.initial_temperature
-    return replace(
-        problem,
-        mesh=mesh,
-        walls=walls,
-        electrodes=electrodes,
-        initial_temperature=none if isinstance(initial, np.ndarray) else initial,
-        fixed_temperature=None if problem.fixed_temperature is None else none,
-        absorption=None if problem.absorption is None else none,
-        source=None if problem.source is None else none,
-        sensors=None if problem.sensors is None else none,
-        microwave=problem.microwave and replace(problem.microwave, mesh=mesh),
-    )
-
-
-def replace_mesh(mesh: TetMesh) -> TetMesh:
-    """A mesh with its names and nothing else."""
-    corners, numbers = np.zeros((0, 3), dtype=np.int32), np.zeros(0, dtype=np.int16)
-    return TetMesh(
-        np.zeros((0, 3)),
-        np.zeros((0, 4), dtype=np.int32),
-        numbers,
-        mesh.regions,
-        corners,
-        numbers,
-        mesh.surfaces,
-    )

@@ -18,6 +18,7 @@ from ablasim.physics.electric import connect
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve.dolfinx_heat import default_options
 from ablasim.solve.dolfinx_matrices import Matrices
+from ablasim.solve.dolfinx_options import faults_of_options
 from ablasim.solve.dolfinx_share import Floats, Share
 
 REBUILD_GROWTH = 1.5
@@ -180,7 +181,8 @@ class PotentialProblem:
         self.right.array = right
         self.found.array = np.where(self.free > 0.0, guess, active)
         self.ksp.getPC().setReusePreconditioner(not self.fresh)
-        self.ksp.solve(self.right, self.found)
+        with faults_of_options():
+            self.ksp.solve(self.right, self.found)
         if not self.ksp.is_converged and not self.fresh:
             self.fresh = True
             self.ksp.getPC().setReusePreconditioner(False)

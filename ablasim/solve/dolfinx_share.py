@@ -10,12 +10,13 @@ where a cell needs all its nodes, the ghosts are filled in first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ablasim.mesh_tet import TetMesh
 from ablasim.physics.problem import BioheatProblem
 
 Floats = NDArray[np.float64]
@@ -191,4 +192,56 @@ def share_out(problem: BioheatProblem | None, comm: Any, degree: int = 1) -> Sha
         points=nodes[:own],
         cells=space.dofmap.list[:count].astype(np.int64),
         everyone=None if lists is None else ([p for p, _ in lists], [c for _, c in lists]),
+    )
+
+
+def without_arrays(problem: BioheatProblem) -> BioheatProblem:
+    """A problem without its arrays over points, cells and faces: what every rank must know.
+
+    Arrays that are there are replaced by empty ones, so that None still means that there is none.
+    """
+    none = np.zeros(0)
+    mesh = _names_of(problem.mesh)
+    electrodes = problem.electrodes
+    if electrodes is not None:
+        empty = np.zeros((len(electrodes.conductors), 0), dtype=bool)
+        electrodes = replace(electrodes, active=empty, grounded=empty[0], far_field=none)
+    walls = tuple(
+        replace(
+            wall,
+            faces=np.zeros((0, 3), dtype=np.int32),
+            coefficient=0.0,
+            stream=wall.stream
+            and replace(
+                wall.stream, station=np.zeros((0, 2), dtype=np.int32), weight=np.zeros((0, 2))
+            ),
+        )
+        for wall in problem.walls
+    )
+    initial = problem.initial_temperature
+    return replace(
+        problem,
+        mesh=mesh,
+        walls=walls,
+        electrodes=electrodes,
+        initial_temperature=none if isinstance(initial, np.ndarray) else initial,
+        fixed_temperature=None if problem.fixed_temperature is None else none,
+        absorption=None if problem.absorption is None else none,
+        source=None if problem.source is None else none,
+        sensors=None if problem.sensors is None else none,
+        microwave=problem.microwave and replace(problem.microwave, mesh=mesh),
+    )
+
+
+def _names_of(mesh: TetMesh) -> TetMesh:
+    """A mesh with its names and nothing else."""
+    corners, numbers = np.zeros((0, 3), dtype=np.int32), np.zeros(0, dtype=np.int16)
+    return TetMesh(
+        np.zeros((0, 3)),
+        np.zeros((0, 4), dtype=np.int32),
+        numbers,
+        mesh.regions,
+        corners,
+        numbers,
+        mesh.surfaces,
     )
