@@ -1,4 +1,4 @@
-"""`ablasim check|mesh|run|view|info|verify|doctor`.
+"""`ablasim check|mesh|run|compare|view|info|verify|doctor`.
 
 Heavy imports stand inside the commands: `--help` and `check` load neither JAX, VTK nor the mesher.
 """
@@ -31,9 +31,9 @@ from ablasim.errors import Interrupted, ResourceError, ScenarioError, UsageError
 app = typer.Typer(
     name="ablasim",
     help="Open simulator of liver tumour ablation: a scenario in, a lethal zone out.\n\n"
-    "Exit codes: 0 done, 1 a case of verify failed (or a fault of ablasim's own), 2 wrong scenario"
-    " or command, 3 unreadable input file, 4 the solver did not converge, 5 lack of memory, disk or"
-    f" device, 130 interrupted.\n\n{NOTICE}",
+    "Exit codes: 0 done, 1 a case of verify failed or a limit of compare is exceeded (or a fault of"
+    " ablasim's own), 2 wrong scenario or command, 3 unreadable input file, 4 the solver did not"
+    f" converge, 5 lack of memory, disk or device, 130 interrupted.\n\n{NOTICE}",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -234,6 +234,60 @@ def run(
         print_json(result.summary)
     elif not quiet:
         print_result(result.summary, result.directory)
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="Directory of a run.", show_default=False)],
+    b: Annotated[
+        Path, typer.Argument(metavar="B", help="The run to compare with it.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Directory for comparison.png, .json, .vtu and surface_distance.vtp.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an earlier comparison in DIR.")
+    ] = False,
+    max_surface_mm: Annotated[
+        float | None,
+        typer.Option(min=0.0, metavar="MM", help="Fail if the lethal surfaces are farther apart."),
+    ] = None,
+    max_temperature_l2: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            metavar="X",
+            help="Fail if the final or peak temperature differs by more, as relative L2.",
+        ),
+    ] = None,
+    max_volume_percent: Annotated[
+        float | None,
+        typer.Option(min=0.0, metavar="%", help="Fail if a zone's volume differs by more."),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Compare two runs: temperatures, lethal surfaces in mm, zones, margin, what was changed.
+
+    Differences are B minus A. On different meshes B's temperature is sampled in A's cells. Relative
+    L2 is relative to A's rise above its initial temperature. Limits apply to the zone that A is
+    assessed by and to the 60 °C zone; the exit code is 1 if one is exceeded.
+    """
+    from ablasim.cli_compare import Limits, compare_runs
+
+    limits = Limits(max_surface_mm, max_temperature_l2, max_volume_percent)
+    code = compare_runs(
+        a, b, output=output, force=force, limits=limits, as_json=as_json, quiet=quiet
+    )
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

@@ -32,6 +32,9 @@ Floats = NDArray[np.float64]
 
 SAME_PLACE = 1e-9
 """Points nearer than this are the same [m]: files keep the millimetres of a mesh in metres."""
+STANDING_OUT = 0.15
+"""Share of a tetrahedron's height by which a node of a round wall may stand out of the other mesh,
+whose chords pass inside it, and still have a value there."""
 ROUND_OFF = 1e-15
 """Distances below this are none [m]: what double precision leaves of a point on its own triangle,
 within a metre of the origin."""
@@ -42,7 +45,7 @@ class FieldDifference:
     """B - A of one field at the points of A.
 
     Attributes:
-        values: (n,); NaN where the point lies outside B's tissue.
+        values: (n,), for maps; NaN where the point lies outside B's tissue.
         l2_relative: relative to A's rise above the baseline [-]; None where nothing rose.
         rms: root mean square over the volume compared, in the field's unit.
         max: largest absolute difference of a sample.
@@ -144,13 +147,17 @@ def field_differences(
     if not places.inside.any():
         return {}
     at_nodes = locate(other_mesh, mesh.points)
+    out = np.flatnonzero(~at_nodes.inside)
+    beside = locate(other_mesh, mesh.points[out], STANDING_OUT)
     samples = _Samples(centroids, mesh.cell_volumes(), places.inside)
     found = {}
     for name in shared:
         here, there = fields[name], other_fields[name]
         middle = here[mesh.cells].mean(axis=1)
         apart = places.interpolate(there) - middle
-        values = at_nodes.interpolate(there) - here
+        values = at_nodes.interpolate(there)
+        values[out] = beside.interpolate(there)
+        values -= here
         found[name] = _measure(samples, middle - baseline, apart, values)
     return found
 

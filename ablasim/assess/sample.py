@@ -46,21 +46,25 @@ class Places:
         return np.asarray(np.einsum("pc,pc->p", values[self.nodes], self.weights))
 
 
-def locate(mesh: TetMesh, points: Floats) -> Places:
-    """The tetrahedron of each point.
+def locate(mesh: TetMesh, points: Floats, slack: float = TOLERANCE) -> Places:
+    """The tetrahedron of each point, of several the one that it lies deepest in.
 
     Args:
         mesh: to look in.
         points: (p, 3) [m].
+        slack: how far below zero a barycentric coordinate may be: a share of a tetrahedron's height
+            by which a point may stand out of the mesh.
     """
     corners = mesh.points[mesh.cells]
     centres = corners.mean(axis=1)
-    reach = np.linalg.norm(corners - centres[:, None], axis=2).max(axis=1) * (1.0 + TOLERANCE)
+    reach = np.linalg.norm(corners - centres[:, None], axis=2).max(axis=1)
+    # Three coordinates at -slack: sum |w| = 1 + 6 slack bounds the distance from the centroid.
+    reach *= 1.0 + 6.0 * slack
     owner = np.zeros(len(points), dtype=np.int64)
     weights = np.full((len(points), 4), np.nan)
     if not len(points):
         return Places(mesh.cells[owner].astype(np.int64), weights)
-    deepest = np.full(len(points), -TOLERANCE)
+    deepest = np.full(len(points), -slack)
     tree = cKDTree(points)
     counts = tree.query_ball_point(centres, reach, return_length=True)
     chunk_of = np.cumsum(counts) // PAIRS_AT_ONCE

@@ -1,0 +1,259 @@
+"""Slices of two runs for ``comparison.png``: both zones' outlines over A's peak temperature, and
+the difference B - A in the same planes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from numpy.typing import NDArray
+
+from ablasim.frames import MM
+from ablasim.report.compare import PEAK, Comparison, Side
+from ablasim.report.figures import (
+    BACKGROUND,
+    DARK,
+    draw_field,
+    draw_lines,
+    draw_probe_axis,
+    draw_scale,
+    draw_walls,
+    name_vessels,
+    prepare_slice,
+)
+from ablasim.report.palette import (
+    TEMPERATURE_MAP,
+    TEMPERATURE_RANGE_C,
+    TUMOUR_COLOUR,
+    ZONE_COLOUR,
+)
+from ablasim.report.saved import SavedRun
+from ablasim.report.slices import (
+    SHOWN_MM,
+    Plane,
+    Slice,
+    cut,
+    needle_plane,
+    probe_plane,
+    standard_planes,
+)
+from ablasim.report.solid import reach
+
+Array = NDArray[np.float64]
+
+B_COLOUR = "#FFE033"
+"""B's outline: yellow dashes, apart from A's white line by pattern where hues look alike."""
+B_DASHES: tuple[float, Sequence[float]] = (0, (3.0, 2.2))
+DIFFERENCE_MAP = "RdBu_r"
+"""Blue to red, which the common colour-vision deficiencies keep apart; white is no difference."""
+MISSING = "#8A8A8A"
+SHOWN_SHARE = 0.99
+"""Of the tissue in the pictures that the colours of the difference cover; beyond, they saturate:
+the electrode's corner would take all colours."""
+LEAST_SCALE_K = 1e-12
+DIFFERENCE, ZONE = "difference_K", "compared_zone"
+
+
+@dataclass(frozen=True)
+class SlicePair:
+    """The same plane through A and through B."""
+
+    one: Slice
+    two: Slice
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedSlices:
+    """What the panels of a comparison show.
+
+    Attributes:
+        comparison: of the two runs.
+        one, two: A and B as read from files.
+        pairs: the planes.
+        half_width: of a panel [mm].
+        limit: of the difference's colours [K]; 0 where there is none.
+        moved: B has other vessels or probes, which are then drawn too.
+    """
+
+    comparison: Comparison
+    one: SavedRun
+    two: SavedRun
+    pairs: tuple[SlicePair, ...]
+    half_width: float
+    limit: float
+    moved: bool
+
+    @property
+    def level(self) -> float:
+        """At which the zones' fields are cut."""
+        return self.comparison.a.zones[self.comparison.a.criterion].level
+
+
+def compared_slices(comparison: Comparison, one: SavedRun, two: SavedRun) -> ComparedSlices:
+    """Choose the planes, cut both runs, and scale the colours."""
+    name, centre = comparison.a.criterion, one.centre()
+    half_width = float(np.clip(max(reach(one, centre), reach(two, centre)), 20.0, 60.0))
+    arrays = {DIFFERENCE: comparison.fields[PEAK].values, ZONE: _outlined(comparison.a, name)}
+    others = {ZONE: _outlined(comparison.b, name)}
+    pairs = tuple(
+        SlicePair(cut(one, plane, arrays), cut(two, plane, others))
+        for plane in _planes(comparison, one, centre)
+    )
+    limit = _scale([pair.one for pair in pairs], half_width)
+    return ComparedSlices(
+        comparison, one, two, pairs, half_width, limit, _anatomy_differs(comparison)
+    )
+
+
+def draw_zones(axes: Axes, slices: ComparedSlices, pair: SlicePair) -> None:
+    """A's peak temperature with the outlines of both zones."""
+    prepare_slice(axes, slices.one, pair.one, slices.half_width)
+    draw_field(axes, pair.one, pair.one.peak, TEMPERATURE_MAP, TEMPERATURE_RANGE_C)
+    _draw_anatomy(axes, slices, pair)
+    name_vessels(axes, slices.one, pair.one, slices.half_width)
+    _mark_largest(axes, slices, pair.one, named=True)
+    draw_scale(axes, pair.one, slices.half_width)
+
+
+def draw_difference(axes: Axes, slices: ComparedSlices, pair: SlicePair) -> None:
+    """B - A of the peak temperature, with the same outlines; grey where B has no tissue."""
+    prepare_slice(axes, slices.one, pair.one, slices.half_width)
+    _cover(axes, pair.one)
+    limit = slices.limit or 1.0
+    draw_field(axes, pair.one, pair.one.values(DIFFERENCE), DIFFERENCE_MAP, (-limit, limit))
+    _draw_anatomy(axes, slices, pair)
+    _mark_largest(axes, slices, pair.one, named=False)
+    draw_scale(axes, pair.one, slices.half_width, ink=DARK)
+
+
+def _draw_anatomy(axes: Axes, slices: ComparedSlices, pair: SlicePair) -> None:
+    draw_walls(axes, slices.one, pair.one)
+    draw_lines(axes, pair.one.tumour, TUMOUR_COLOUR, 1.6)
+    if slices.moved:
+        _draw_other_walls(axes, slices.two, pair.two)
+    lines = pair.one.lines(ZONE, slices.level), pair.two.lines(ZONE, slices.level)
+    _draw_outlines(axes, *lines)
+    draw_probe_axis(axes, slices.one, pair.one)
+
+
+def _anatomy_differs(comparison: Comparison) -> bool:
+    """Whether B has other vessels or probes, which are then drawn too."""
+    heads = ("anatomy", "probes", "labelmap", "mesh")
+    changes = comparison.summary["scenario_changes"]
+    return any(str(each["key"]).startswith(heads) for each in changes)
+
+
+def _planes(comparison: Comparison, run: SavedRun, centre: Array) -> Sequence[Plane]:
+    """Across the probe or axial, along the probe, and along it where the surfaces are farthest."""
+    axial, coronal, sagittal = standard_planes(centre)
+    along = needle_plane(run, centre)
+    apart = comparison.surfaces[comparison.a.criterion]
+    worst = None
+    if apart is not None and apart.max > 0.0 and run.probes:
+        title = "Along the probe, at the largest distance"
+        worst = probe_plane(run, centre, apart.place / MM, title)
+    if worst is not None:
+        # Of the others the one is shown that is turned most against it.
+        others = [plane for plane in (along, coronal, sagittal) if plane is not None]
+        second = min(others, key=lambda plane: abs(float(plane.normal @ worst.normal)))
+        return axial, second, worst
+    return axial, along or coronal, sagittal
+
+
+def _outlined(side: Side, name: str) -> Array:
+    """The field that a zone is cut from; below any level where the run has no such zone."""
+    zone = side.zones.get(name)
+    if zone is None:
+        return np.full(len(side.mesh.points), -np.inf)
+    # The filled rim lies at the level: interpolation would scatter specks over it.
+    return np.where(zone.field == zone.level, zone.level + 1e-3, zone.field)
+
+
+def _scale(views: Sequence[Slice], half_width: float) -> float:
+    """Limit of the colours [K]: 1, 2 or 5 times a power of ten that covers what is shown."""
+    sizes, areas = [], []
+    for view in views:
+        corners = view.points[view.triangles]
+        edge, other = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+        area = 0.5 * np.abs(edge[:, 0] * other[:, 1] - edge[:, 1] * other[:, 0])
+        size = np.abs(view.values(DIFFERENCE)[view.triangles]).max(axis=1)
+        shown = (np.abs(corners.mean(axis=1)) < half_width).all(axis=1) & np.isfinite(size)
+        sizes.append(size[shown])
+        areas.append(area[shown])
+    size, area = np.concatenate(sizes), np.concatenate(areas)
+    if not size.size or size.max() < LEAST_SCALE_K:
+        return 0.0
+    order = np.argsort(size)
+    covered = np.cumsum(area[order])
+    wanted = float(size[order][np.searchsorted(covered, SHOWN_SHARE * covered[-1])])
+    power = 10.0 ** math.floor(math.log10(max(wanted, LEAST_SCALE_K)))
+    return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= wanted)
+
+
+def _cover(axes: Axes, view: Slice) -> None:
+    """Grey under the difference: tissue of A where B has none stays grey."""
+    if len(view.triangles):
+        x, y = view.points.T
+        grey = np.zeros(len(view.triangles))
+        axes.tripcolor(x, y, view.triangles, facecolors=grey, cmap="gray_r", vmin=-1.0, vmax=1.0,
+                       rasterized=True)  # fmt: skip
+
+
+def _draw_outlines(axes: Axes, one: Sequence[Array], two: Sequence[Array]) -> None:
+    """A's line and B's dashes over it; where they coincide both are seen."""
+    draw_lines(axes, two, BACKGROUND, 2.2)
+    draw_lines(axes, one, ZONE_COLOUR, 2.4)
+    draw_lines(axes, two, B_COLOUR, 2.0, B_DASHES)
+
+
+def _draw_other_walls(axes: Axes, run: SavedRun, view: Slice) -> None:
+    """Vessels and probes of B, thin in B's colour, and the courses of its probes."""
+    for index, lines in view.surfaces.items():
+        if run.surfaces[index].is_vessel or run.surfaces[index].is_probe:
+            axes.add_collection(
+                LineCollection(list(lines), colors=B_COLOUR, linewidths=0.9, linestyles=B_DASHES)
+            )
+    for probe in run.probes:
+        ends = view.plane.project(np.array([probe["tip_mm"], probe["entry_mm"]], dtype=np.float64))
+        axes.plot(*ends.T, color=B_COLOUR, linewidth=0.9, linestyle=(0, (6, 4)))
+
+
+def _mark_largest(axes: Axes, slices: ComparedSlices, view: Slice, *, named: bool) -> None:
+    """A ring where the surfaces are farthest apart, in the planes that it lies in."""
+    apart = slices.comparison.surfaces[slices.comparison.a.criterion]
+    if apart is None or apart.max == 0.0:
+        return
+    if abs(float(view.plane.distance(apart.place / MM)[0])) > SHOWN_MM:
+        return
+    x, y = view.plane.project(apart.place / MM)[0]
+    for colour, width in ((BACKGROUND, 3.2), (ZONE_COLOUR, 1.5)):
+        axes.plot(
+            x,
+            y,
+            marker="o",
+            markersize=12,
+            markerfacecolor="none",
+            markeredgecolor=colour,
+            markeredgewidth=width,
+            linestyle="none",
+            zorder=7,
+        )
+    if named:
+        side = 1.0 if x >= 0.0 else -1.0
+        axes.text(
+            x + side * 0.06 * slices.half_width,
+            y + 0.13 * slices.half_width,
+            f"{apart.max / MM:.3g} mm",
+            color=DARK,
+            fontsize=9,
+            weight="bold",
+            ha="left" if side > 0.0 else "right",
+            va="center",
+            zorder=8,
+            clip_on=True,
+            bbox={"boxstyle": "round,pad=0.18", "facecolor": ZONE_COLOUR, "edgecolor": DARK},
+        )
