@@ -256,19 +256,21 @@ def compare(
     ] = False,
     max_surface_mm: Annotated[
         float | None,
-        typer.Option(min=0.0, metavar="MM", help="Fail if the lethal surfaces are farther apart."),
+        typer.Option(
+            min=0.0, metavar="MM", help="Exit with 1 if the lethal surfaces are farther apart."
+        ),
     ] = None,
     max_temperature_l2: Annotated[
         float | None,
         typer.Option(
             min=0.0,
             metavar="X",
-            help="Fail if the final or peak temperature differs by more, as relative L2.",
+            help="Exit with 1 if the final or peak temperature differs by more (relative L2).",
         ),
     ] = None,
     max_volume_percent: Annotated[
         float | None,
-        typer.Option(min=0.0, metavar="%", help="Fail if a zone's volume differs by more."),
+        typer.Option(min=0.0, metavar="%", help="Exit with 1 if a zone's volume differs by more."),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,

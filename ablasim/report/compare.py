@@ -29,6 +29,7 @@ from ablasim.report.palette import NOTICE
 from ablasim.report.record import RunRecord
 from ablasim.report.scenario_changes import scenario_changes
 from ablasim.report.summary import build_summary, tidy
+from ablasim.solve.solution import Status
 
 if TYPE_CHECKING:
     from ablasim.report.saved import SavedRun
@@ -267,6 +268,9 @@ def _identity(side: Side) -> Group:
 def _warnings(one: Side, two: Side, names: Sequence[str]) -> list[str]:
     found = []
     for side, letter in ((one, "A"), (two, "B")):
+        status = side.summary.get("status")
+        if status != Status.DONE.value:
+            found.append(f"{letter} did not come to its end: {status}.")
         for name in names:
             zone = side.zones.get(name)
             if zone is None:

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ablasim.report.compare import PEAK, Comparison
-from ablasim.report.compare_rows import change_rows, pair_rows
+from ablasim.report.compare_rows import change_rows, pair_rows, significant
 from ablasim.report.compare_slices import (
     B_COLOUR,
     B_DASHES,
@@ -196,13 +196,13 @@ def _headlines(comparison: Comparison) -> list[str]:
     if surface is None:
         lines = ["No distance of surfaces: a run has no such zone"]
     else:
-        lines = [
-            f"Surfaces apart: largest {surface['max_mm']:.3g} mm, mean {surface['mean_mm']:.3g} mm"
-        ]
+        most, mean = significant(surface["max_mm"]), significant(surface["mean_mm"])
+        lines = [f"Surfaces apart: largest {most} mm, mean {mean} mm"]
     peak = summary["temperature"]["peak"]
-    relative = peak["l2_relative"]
-    if relative is not None and peak["rms_K"] is not None:
-        lines.append(f"Peak temperature: relative L2 {relative:.3g}, rms {peak['rms_K']:.3g} K")
+    relative, rms = peak["l2_relative"], peak["rms_K"]
+    if relative is not None and rms is not None:
+        text = f"relative L2 {significant(relative)}, rms {significant(rms)} K"
+        lines.append(f"Peak temperature: {text}")
     share = summary["temperature"]["compared_volume_fraction"]
     if share < 1.0 - WHOLE:
         lines.append(f"Compared over {100.0 * share:.3g} % of A's tissue")

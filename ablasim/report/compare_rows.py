@@ -81,7 +81,7 @@ def pair_rows(summary: Mapping[str, Any], *, short: bool = False) -> list[PairRo
     numerics = summary["numerics"]
     for key in ("engine", "device", "dtype", "resolution"):
         one, two = (str(numerics[key][side] or NONE) for side in ("a", "b"))
-        if not short or (one != two or key == "engine"):
+        if not short or key == "engine":
             rows.append(PairRow(key.capitalize().replace("Dtype", "Number type"), one, two))
     return rows
 
@@ -122,9 +122,12 @@ def signed(value: float, whole: bool = False) -> str:
     none at all."""
     if value == 0.0:
         return "0"
-    if whole or abs(value) >= 1e3:
-        return f"{value:+.0f}"
-    return f"{value:+#.3g}".removesuffix(".")
+    return f"{value:+.0f}" if whole or abs(value) >= 1e3 else f"{value:+#.3g}".removesuffix(".")
+
+
+def significant(value: float) -> str:
+    """A size with three significant digits; a plain 0 for none at all."""
+    return signed(value).removeprefix("+")
 
 
 def distance_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -134,10 +137,8 @@ def distance_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if surface is None:
             yield f"Lethal surfaces, {title}", "not compared: a run has no such zone"
             continue
-        yield (
-            f"Lethal surfaces, {title}",
-            f"{surface['max_mm']:.3g} mm apart at most, {surface['mean_mm']:.3g} mm on average",
-        )
+        most, mean = significant(surface["max_mm"]), significant(surface["mean_mm"])
+        yield f"Lethal surfaces, {title}", f"{most} mm apart at most, {mean} mm on average"
         if surface["max_at_mm"] is not None:
             who = surface["reaches_farther_there"]
             text = f"{who.upper()} reaches farther" if who else ""
@@ -149,16 +150,17 @@ def distance_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, what in (("final", "Final temperature"), ("peak", "Highest temperature")):
         found = temperature[key]
         relative = found["l2_relative"]
-        text = NONE if relative is None else f"{relative:.3g} of A's heating (relative L2)"
+        text = NONE if relative is None else f"relative L2 {significant(relative)}"
         place = "" if found["max_at_mm"] is None else f" at {_point(found['max_at_mm'])}"
         yield what, f"{text}, rms {_kelvin(found['rms_K'])}, max {_kelvin(found['max_K'])}{place}"
     share = 100.0 * temperature["compared_volume_fraction"]
     how = "the same mesh, point for point" if summary["same_mesh"] else "B's field in A's mesh"
-    yield "  compared over", f"{share:.4g} % of A's tissue ({how})"
+    yield "  compared over", f"{share:.4g} % of A's tissue: {how}"
+    yield "  relative to", f"A's rise above {temperature['rise_above_C']:g} °C"
 
 
 def _kelvin(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.3g} K"
+    return "not finite" if value is None else f"{significant(value)} K"
 
 
 def _point(place: Sequence[float]) -> str:

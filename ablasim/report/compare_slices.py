@@ -6,14 +6,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pyvista as pv
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap
 from numpy.typing import NDArray
 
 from ablasim.frames import MM
 from ablasim.report.compare import PEAK, Comparison, Side
+from ablasim.report.compare_rows import significant
 from ablasim.report.figures import (
     BACKGROUND,
     DARK,
@@ -44,6 +48,7 @@ from ablasim.report.slices import (
 from ablasim.report.solid import reach
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 B_COLOUR = "#FFE033"
 """B's outline: yellow dashes, apart from A's white line by pattern where hues look alike."""
@@ -55,15 +60,19 @@ SHOWN_SHARE = 0.99
 """Of the tissue in the pictures that the colours of the difference cover; beyond, they saturate:
 the electrode's corner would take all colours."""
 LEAST_SCALE_K = 1e-12
-DIFFERENCE, ZONE = "difference_K", "compared_zone"
+RASTER = 480
+ZONE = "compared_zone"
 
 
 @dataclass(frozen=True)
 class SlicePair:
-    """The same plane through A and through B."""
+    """The same plane through A and through B, with B - A of the peak temperature on a raster of it
+    (m, m) [K] and what of it lies in A alone (m, m)."""
 
     one: Slice
     two: Slice
+    difference: Array
+    only_in_a: Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,13 +106,16 @@ def compared_slices(comparison: Comparison, one: SavedRun, two: SavedRun) -> Com
     """Choose the planes, cut both runs, and scale the colours."""
     name, centre = comparison.a.criterion, one.centre()
     half_width = float(np.clip(max(reach(one, centre), reach(two, centre)), 20.0, 60.0))
-    arrays = {DIFFERENCE: comparison.fields[PEAK].values, ZONE: _outlined(comparison.a, name)}
-    others = {ZONE: _outlined(comparison.b, name)}
+    here, there = ({ZONE: _outlined(side, name)} for side in (comparison.a, comparison.b))
     pairs = tuple(
-        SlicePair(cut(one, plane, arrays), cut(two, plane, others))
+        SlicePair(
+            cut(one, plane, here),
+            cut(two, plane, there),
+            *_difference(one, two, plane, half_width),
+        )
         for plane in _planes(comparison, one, centre)
     )
-    limit = _scale([pair.one for pair in pairs], half_width)
+    limit = _scale([pair.difference for pair in pairs])
     return ComparedSlices(
         comparison, one, two, pairs, half_width, limit, _anatomy_differs(comparison)
     )
@@ -122,9 +134,12 @@ def draw_zones(axes: Axes, slices: ComparedSlices, pair: SlicePair) -> None:
 def draw_difference(axes: Axes, slices: ComparedSlices, pair: SlicePair) -> None:
     """B - A of the peak temperature, with the same outlines; grey where B has no tissue."""
     prepare_slice(axes, slices.one, pair.one, slices.half_width)
-    _cover(axes, pair.one)
-    limit = slices.limit or 1.0
-    draw_field(axes, pair.one, pair.one.values(DIFFERENCE), DIFFERENCE_MAP, (-limit, limit))
+    limit, edge = slices.limit or 1.0, slices.half_width
+    how: dict[str, Any] = {"extent": (-edge, edge, edge, -edge), "interpolation": "nearest"}
+    shown = np.ma.masked_invalid(pair.difference)
+    axes.imshow(shown, cmap=DIFFERENCE_MAP, vmin=-limit, vmax=limit, zorder=1, **how)
+    missing = np.ma.masked_where(~pair.only_in_a, pair.only_in_a)
+    axes.imshow(missing, cmap=ListedColormap([MISSING]), zorder=1, **how)
     _draw_anatomy(axes, slices, pair)
     _mark_largest(axes, slices, pair.one, named=False)
     draw_scale(axes, pair.one, slices.half_width, ink=DARK)
@@ -173,34 +188,34 @@ def _outlined(side: Side, name: str) -> Array:
     return np.where(zone.field == zone.level, zone.level + 1e-3, zone.field)
 
 
-def _scale(views: Sequence[Slice], half_width: float) -> float:
-    """Limit of the colours [K]: 1, 2 or 5 times a power of ten that covers what is shown."""
-    sizes, areas = [], []
-    for view in views:
-        corners = view.points[view.triangles]
-        edge, other = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-        area = 0.5 * np.abs(edge[:, 0] * other[:, 1] - edge[:, 1] * other[:, 0])
-        size = np.abs(view.values(DIFFERENCE)[view.triangles]).max(axis=1)
-        shown = (np.abs(corners.mean(axis=1)) < half_width).all(axis=1) & np.isfinite(size)
-        sizes.append(size[shown])
-        areas.append(area[shown])
-    size, area = np.concatenate(sizes), np.concatenate(areas)
-    if not size.size or size.max() < LEAST_SCALE_K:
+def _difference(
+    one: SavedRun, two: SavedRun, plane: Plane, half_width: float
+) -> tuple[Array, Mask]:
+    """B - A of the peak temperature on a raster of a plane (m, m) [K], NaN where one of them has no
+    tissue, and where only A has some (m, m)."""
+    line = np.linspace(-half_width, half_width, RASTER)
+    right, down = np.meshgrid(line, line)
+    places = plane.origin + right[..., None] * plane.right + down[..., None] * plane.down
+    raster = pv.PolyData(places.reshape(-1, 3))
+    peaks, inside = [], []
+    for run in (one, two):
+        found = raster.sample(run.fields, locator="static_cell")
+        peaks.append(np.asarray(found.point_data[PEAK], dtype=np.float64).reshape(right.shape))
+        valid = np.asarray(found.point_data["vtkValidPointMask"], dtype=bool)
+        inside.append(valid.reshape(right.shape))
+    both = inside[0] & inside[1]
+    return np.where(both, peaks[1] - peaks[0], np.nan), inside[0] & ~inside[1]
+
+
+def _scale(differences: Sequence[Array]) -> float:
+    """Limit of the colours [K]: 1, 2 or 5 times a power of ten that covers what is shown; 0 for no
+    difference."""
+    sizes = np.abs(np.concatenate([each[np.isfinite(each)] for each in differences]))
+    if not sizes.size or sizes.max() < LEAST_SCALE_K:
         return 0.0
-    order = np.argsort(size)
-    covered = np.cumsum(area[order])
-    wanted = float(size[order][np.searchsorted(covered, SHOWN_SHARE * covered[-1])])
-    power = 10.0 ** math.floor(math.log10(max(wanted, LEAST_SCALE_K)))
+    wanted = max(float(np.quantile(sizes, SHOWN_SHARE)), LEAST_SCALE_K)
+    power = 10.0 ** math.floor(math.log10(wanted))
     return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= wanted)
-
-
-def _cover(axes: Axes, view: Slice) -> None:
-    """Grey under the difference: tissue of A where B has none stays grey."""
-    if len(view.triangles):
-        x, y = view.points.T
-        grey = np.zeros(len(view.triangles))
-        axes.tripcolor(x, y, view.triangles, facecolors=grey, cmap="gray_r", vmin=-1.0, vmax=1.0,
-                       rasterized=True)  # fmt: skip
 
 
 def _draw_outlines(axes: Axes, one: Sequence[Array], two: Sequence[Array]) -> None:
@@ -243,11 +258,11 @@ def _mark_largest(axes: Axes, slices: ComparedSlices, view: Slice, *, named: boo
             zorder=7,
         )
     if named:
-        side = 1.0 if x >= 0.0 else -1.0
+        side = 1.0 if 0.0 <= x < 0.6 * slices.half_width or x < -0.6 * slices.half_width else -1.0
         axes.text(
             x + side * 0.06 * slices.half_width,
             y + 0.13 * slices.half_width,
-            f"{apart.max / MM:.3g} mm",
+            f"{significant(apart.max / MM)} mm",
             color=DARK,
             fontsize=9,
             weight="bold",

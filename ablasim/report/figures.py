@@ -99,13 +99,12 @@ def prepare_slice(axes: Axes, run: SavedRun, view: Slice, half_width: float) -> 
 def draw_field(
     axes: Axes, view: Slice, values: Array, colours: str, limits: tuple[float, float]
 ) -> None:
-    """A field (n,) at the points of a slice; triangles with a value that is none are left out."""
-    triangles = view.triangles[np.isfinite(values)[view.triangles].all(axis=1)]
-    if not len(triangles):
+    """A field (n,) at the points of a slice."""
+    if not len(view.triangles):
         return
     axes.tripcolor(
-        Triangulation(view.points[:, 0], view.points[:, 1], triangles),
-        np.clip(np.nan_to_num(values), *limits),
+        Triangulation(view.points[:, 0], view.points[:, 1], view.triangles),
+        np.clip(values, *limits),
         shading="gouraud",
         cmap=colours,
         vmin=limits[0],

@@ -186,10 +186,6 @@ class Slice:
             return ()
         return polylines(self._cut.contour([level], scalars=name), self.plane)
 
-    def values(self, name: str) -> Array:
-        """An array at the cut's points (n,)."""
-        return np.asarray(self._cut.point_data[name], dtype=np.float64)
-
 
 def cut(run: SavedRun, plane: Plane, arrays: Mapping[str, Array] | None = None) -> Slice:
     """Cut the fields, the tumour and every surface of a run by a plane.
@@ -197,7 +193,7 @@ def cut(run: SavedRun, plane: Plane, arrays: Mapping[str, Array] | None = None) 
     Args:
         run: what to cut.
         plane: where.
-        arrays: more fields at the points of the mesh (n,), for `Slice.lines` and `Slice.values`.
+        arrays: more fields at the points of the mesh (n,), for `Slice.lines`.
     """
     grid = run.filled_fields
     if arrays:

@@ -26,6 +26,7 @@ from ablasim.errors import UsageError
 from ablasim.mesh_tet import TetMesh
 from ablasim.report.files import write_run
 from ablasim.report.scenario_changes import scenario_changes
+from ablasim.run import RunResult
 
 Array = NDArray[np.float64]
 SIZE = 40 * MM
@@ -217,7 +218,8 @@ class TestRuns:
         """Also: zones cut again from the files are those of the run, by every criterion."""
         run = record()
         write_run(tmp_path, run)
-        for pair in ((run, run), (run, tmp_path), (str(tmp_path), run)):
+        result = RunResult({}, None, run)
+        for pair in ((run, result), (run, tmp_path), (str(tmp_path), run)):
             found = ablasim.compare(*pair)
             assert found.summary["same_mesh"] is True
             for name in ("final", "peak"):
