@@ -49,6 +49,7 @@ ROWS = (4.58, 0.38)
 BAR = MARGIN + 3 * (PANEL + GAP) + 0.02
 SIDE = BAR + 0.95
 FAINT = "#5A6370"
+TITLE: dict[str, Any] = PANEL_TITLE | {"fontsize": 10.2}
 MOST_LINES = 6
 """Differing fields of the scenarios that the picture lists."""
 LINE_LENGTH = 62
@@ -73,11 +74,11 @@ def write_picture(target: Path, comparison: Comparison, one: SavedRun, two: Save
             axes = _axes(figure, MARGIN + column * (PANEL + GAP), low, PANEL, PANEL)
             if row == 0:
                 draw_zones(axes, slices, pair)
-                axes.set_title(pair.one.plane.title, **PANEL_TITLE)
+                axes.set_title(pair.one.plane.title, **TITLE)
             else:
                 draw_difference(axes, slices, pair)
                 text = "Difference in peak temperature, B \N{MINUS SIGN} A"
-                axes.set_title(text if column == 0 else "", **PANEL_TITLE)
+                axes.set_title(text if column == 0 else "", **TITLE)
     _draw_bars(figure, slices.limit)
     _draw_header(figure, comparison)
     _draw_side(figure, comparison, slices)

@@ -56,6 +56,10 @@ B_DASHES: tuple[float, Sequence[float]] = (0, (3.0, 2.2))
 DIFFERENCE_MAP = "RdBu_r"
 """Blue to red, which the common colour-vision deficiencies keep apart; white is no difference."""
 MISSING = "#8A8A8A"
+OUTSIDE = "#D3DCE6"
+"""What lies beyond the block, under the difference."""
+CLOSER = 0.9
+"""Of the width of a run's own pictures: outlines that nearly coincide want a close look."""
 SHOWN_SHARE = 0.99
 """Of the tissue in the pictures that the colours of the difference cover; beyond, they saturate:
 the electrode's corner would take all colours."""
@@ -105,7 +109,8 @@ class ComparedSlices:
 def compared_slices(comparison: Comparison, one: SavedRun, two: SavedRun) -> ComparedSlices:
     """Choose the planes, cut both runs, and scale the colours."""
     name, centre = comparison.a.criterion, one.centre()
-    half_width = float(np.clip(max(reach(one, centre), reach(two, centre)), 20.0, 60.0))
+    widest = max(reach(one, centre), reach(two, centre))
+    half_width = float(np.clip(CLOSER * widest, 18.0, 60.0))
     here, there = ({ZONE: _outlined(side, name)} for side in (comparison.a, comparison.b))
     pairs = tuple(
         SlicePair(
@@ -133,7 +138,7 @@ def draw_zones(axes: Axes, slices: ComparedSlices, pair: SlicePair) -> None:
 
 def draw_difference(axes: Axes, slices: ComparedSlices, pair: SlicePair) -> None:
     """B - A of the peak temperature, with the same outlines; grey where B has no tissue."""
-    prepare_slice(axes, slices.one, pair.one, slices.half_width)
+    prepare_slice(axes, slices.one, pair.one, slices.half_width, OUTSIDE)
     limit, edge = slices.limit or 1.0, slices.half_width
     how: dict[str, Any] = {"extent": (-edge, edge, edge, -edge), "interpolation": "nearest"}
     shown = np.ma.masked_invalid(pair.difference)

@@ -47,13 +47,13 @@ LETTER_WIDTH = 0.038
 LABEL_COLOURS = ("#FFB3DE", "#FFE08A", "#D0B3FF", "#A8E3FF", "#FFC9A3", "#C9F2C7")
 
 
-def surface_colour(surface: Surface) -> str:
+def surface_colour(surface: Surface, background: str = BACKGROUND) -> str:
     """The colour that the inside of a surface is filled with."""
     if surface.is_vessel:
         return vessel_look(surface.kind).colour
     if surface.is_probe:
         return ACTIVE_LOOK.colour if surface.kind == "active" else SHAFT_LOOK.colour
-    return BACKGROUND
+    return background
 
 
 def draw_slice(
@@ -85,15 +85,17 @@ def draw_slice(
     draw_scale(axes, view, half_width)
 
 
-def prepare_slice(axes: Axes, run: SavedRun, view: Slice, half_width: float) -> None:
+def prepare_slice(
+    axes: Axes, run: SavedRun, view: Slice, half_width: float, background: str = BACKGROUND
+) -> None:
     """Square axes in mm, what is no tissue filled with its colour."""
-    axes.set_facecolor(BACKGROUND)
+    axes.set_facecolor(background)
     axes.set_xlim(-half_width, half_width)
     axes.set_ylim(half_width, -half_width)
     axes.set_aspect("equal")
     axes.set_xticks([])
     axes.set_yticks([])
-    _draw_lumens(axes, run, view, half_width)
+    _draw_lumens(axes, run, view, half_width, background)
 
 
 def draw_field(
@@ -141,20 +143,24 @@ def draw_lines(
     )
 
 
-def _draw_lumens(axes: Axes, run: SavedRun, view: Slice, half_width: float) -> None:
+def _draw_lumens(
+    axes: Axes, run: SavedRun, view: Slice, half_width: float, background: str
+) -> None:
     """Colour what is no tissue by the nearest wall: vessels and probes are holes in the mesh, often
     open in the cut."""
     points, colours = [], []
     for index, lines in view.surfaces.items():
         joined = np.concatenate([_along(line) for line in lines])
         points.append(joined)
-        colours.append(np.tile(to_rgba(surface_colour(run.surfaces[index])), (len(joined), 1)))
+        colours.append(
+            np.tile(to_rgba(surface_colour(run.surfaces[index], background)), (len(joined), 1))
+        )
     if not points:
         return
     axis = np.linspace(-half_width, half_width, RASTER)
     raster = np.column_stack([part.ravel() for part in np.meshgrid(axis, axis)])
     walls = np.concatenate(points)
-    picture = np.tile(to_rgba(BACKGROUND), (len(raster), 1))
+    picture = np.tile(to_rgba(background), (len(raster), 1))
     if np.linalg.matrix_rank(walls - walls[0], tol=1e-6) == 2:
         # Outside the block there is no lumen, even where a vessel's wall is the nearest thing.
         inside = Path(walls[ConvexHull(walls).vertices]).contains_points(raster)

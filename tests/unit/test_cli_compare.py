@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import pyvista as pv
 from matplotlib import image
-from synthetic_run import ball_field, needle_field, write_run
+from synthetic_run import VESSEL_RADIUS, VESSEL_X, ball_field, needle_field, write_run
 
 from ablasim import cli
+from ablasim.report.compare import compare
+from ablasim.report.compare_slices import ZONE, compared_slices
 
 SMALL, LARGE = 15.0, 17.0
 
@@ -199,3 +201,25 @@ def test_runs_that_do_not_overlap(
         mesh.save(far / name)
     assert cli.main(["compare", str(runs / "small"), str(far)]) == 3
     assert "no tissue in common" in capsys.readouterr().err
+
+
+def test_the_picture_shows_the_difference(runs: Path) -> None:
+    """3 K everywhere on a scale of 5 K; where B has a vessel and A tissue there is none."""
+    found = compare(runs / "small", runs / "large")
+    assert found.a.saved is not None and found.b.saved is not None
+    slices = compared_slices(found, found.a.saved, found.b.saved)
+    assert slices.limit == 5.0 and len(slices.pairs) == 3
+    for pair in slices.pairs:
+        tissue = np.isfinite(pair.difference)
+        assert tissue.mean() > 0.8 and np.allclose(pair.difference[tissue], 3.0, atol=1e-5)
+        assert not pair.only_in_a.any()
+        assert pair.one.lines(ZONE, slices.level) and pair.two.lines(ZONE, slices.level)
+    found = compare(runs / "no_tumour", runs / "large")
+    assert found.a.saved is not None and found.b.saved is not None
+    slices = compared_slices(found, found.a.saved, found.b.saved)
+    (axial,) = [pair for pair in slices.pairs if pair.one.plane.title == "Axial"]
+    line = np.linspace(-slices.half_width, slices.half_width, axial.only_in_a.shape[0])
+    right, down = np.meshgrid(line, line)
+    vessel = np.hypot(right - VESSEL_X, down) < VESSEL_RADIUS - 0.2
+    assert axial.only_in_a[vessel].all()
+    assert not axial.only_in_a[np.hypot(right - VESSEL_X, down) > VESSEL_RADIUS + 0.2].any()
