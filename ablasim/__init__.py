@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ablasim.errors import AblasimError
     from ablasim.mesh import TetMesh, cached_mesh, mesh_anatomy, read_mesh, write_mesh
     from ablasim.progress import Progress
+    from ablasim.report.compare import Comparison, compare
     from ablasim.run import RunResult
     from ablasim.run import run as run_scenario
     from ablasim.scenario import Scenario, load_scenario
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AblasimError": "ablasim.errors:AblasimError",
     "Anatomy": "ablasim.anatomy:Anatomy",
+    "Comparison": "ablasim.report.compare:Comparison",
     "Progress": "ablasim.progress:Progress",
     "RunResult": "ablasim.run:RunResult",
     "Scenario": "ablasim.scenario:Scenario",
@@ -38,6 +40,7 @@ _HOMES = {
     "TetMesh": "ablasim.mesh:TetMesh",
     "build_anatomy": "ablasim.anatomy:build_anatomy",
     "cached_mesh": "ablasim.mesh:cached_mesh",
+    "compare": "ablasim.report.compare:compare",
     "load_scenario": "ablasim.scenario:load_scenario",
     "mesh_anatomy": "ablasim.mesh:mesh_anatomy",
     "read_mesh": "ablasim.mesh:read_mesh",
@@ -49,6 +52,7 @@ _HOMES = {
 __all__ = [
     "AblasimError",
     "Anatomy",
+    "Comparison",
     "Progress",
     "RunResult",
     "Scenario",
@@ -57,6 +61,7 @@ __all__ = [
     "__version__",
     "build_anatomy",
     "cached_mesh",
+    "compare",
     "load_scenario",
     "mesh_anatomy",
     "read_mesh",

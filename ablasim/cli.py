@@ -1,4 +1,4 @@
-"""`ablasim check|mesh|run|view|info|verify|doctor`.
+"""`ablasim check|mesh|run|compare|view|info|verify|doctor`.
 
 Heavy imports stand inside the commands: `--help` and `check` load neither JAX, VTK nor the mesher.
 """
@@ -8,99 +8,51 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
-from enum import StrEnum
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import ablasim
+from ablasim.cli_lead import lead
+from ablasim.cli_options import (
+    Debug,
+    Device,
+    Engine,
+    Json,
+    Kind,
+    Overrides,
+    Quiet,
+    Resolution,
+    ResolutionOption,
+    ScenarioFile,
+    Scheme,
+    Verbose,
+)
 from ablasim.cli_output import (
     NOTICE,
-    exit_code_of,
     print_json,
     print_result,
     print_rows,
-    report_error,
     say,
     set_up_logging,
 )
 from ablasim.cli_progress import show_progress
-from ablasim.errors import Interrupted, ResourceError, ScenarioError, UsageError
-from ablasim.team import end_all, may_speak, one_voice, refuse_company, team
+from ablasim.errors import ResourceError, ScenarioError, UsageError
+from ablasim.team import refuse_company, team
 
 app = typer.Typer(
     name="ablasim",
     help="Open simulator of liver tumour ablation: a scenario in, a lethal zone out.\n\n"
-    "Exit codes: 0 done, 1 a case of verify failed (or a fault of ablasim's own), 2 wrong scenario"
-    " or command, 3 unreadable input file, 4 the solver did not converge, 5 lack of memory, disk or"
-    f" device, 130 interrupted.\n\n{NOTICE}",
+    "Exit codes: 0 done, 1 a case of verify failed or a limit of compare is exceeded (or a fault of"
+    " ablasim's own), 2 wrong scenario or command, 3 unreadable input file, 4 the solver did not"
+    f" converge, 5 lack of memory, disk or device, 130 interrupted.\n\n{NOTICE}",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-class Device(StrEnum):
-    """Where to compute; auto takes a GPU if JAX sees one."""
-
-    auto = "auto"
-    cpu = "cpu"
-    gpu = "gpu"
-
-
-class Engine(StrEnum):
-    """What solves: ablasim's own kernels in JAX, or FEniCSx over MPI."""
-
-    jax = "jax"
-    dolfinx = "dolfinx"
-
-
-class Scheme(StrEnum):
-    """Backward differentiation of second order, or backward Euler."""
-
-    bdf2 = "bdf2"
-    euler = "euler"
-
-
-class Resolution(StrEnum):
-    """Sizes of the mesh and of the time steps."""
-
-    preview = "preview"
-    standard = "standard"
-    fine = "fine"
-
-
-class Kind(StrEnum):
-    """Parts of the catalogue."""
-
-    tissues = "tissues"
-    probes = "probes"
-    vessels = "vessels"
-    arrhenius = "arrhenius"
-
-
-ScenarioFile = Annotated[
-    Path, typer.Argument(metavar="SCENARIO", help="The scenario, a YAML file.", show_default=False)
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Replace a value of the scenario, e.g. protocol.power_W=40. May be repeated.",
-    ),
-]
-ResolutionOption = Annotated[
-    Resolution | None,
-    typer.Option("--resolution", help="Instead of the scenario's numerics.resolution."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else there.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Every step of the way.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -110,28 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A terminal that cannot show a degree sign is no reason to fail.
         getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
     return lead(lambda: app(words, prog_name="ablasim"), debug="--debug" in words)
-
-
-def lead(work: Callable[[], object], *, debug: bool = False) -> int:
-    """Do the work of a command, alone or as one rank of a team; the exit code is the return value.
-
-    One rank speaks; where several were started, a fault ends them all.
-    """
-    code = 0
-    error: BaseException | None = None
-    try:
-        with one_voice():
-            work()
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if code == Interrupted.exit_code:
-            error = KeyboardInterrupt()
-    except (Exception, KeyboardInterrupt) as caught:
-        error = caught
-    if error is not None:
-        code = report_error(error, debug=debug) if may_speak(error) else exit_code_of(error)
-    end_all(code)
-    return code
 
 
 def _print_version(wanted: bool) -> None:
@@ -314,6 +244,62 @@ def _refuse_dolfinx_options(scheme: Scheme, degree: int, petsc: str) -> None:
     for name, changed in given:
         if changed:
             raise UsageError(f"{name}: only the engine dolfinx reads it; add --engine dolfinx")
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="Directory of a run.", show_default=False)],
+    b: Annotated[
+        Path, typer.Argument(metavar="B", help="The run to compare with it.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Directory for comparison.png, .json, .vtu and surface_distance.vtp.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an earlier comparison in DIR.")
+    ] = False,
+    max_surface_mm: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, metavar="MM", help="Exit with 1 if the lethal surfaces are farther apart."
+        ),
+    ] = None,
+    max_temperature_l2: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            metavar="X",
+            help="Exit with 1 if the final or peak temperature differs by more (relative L2).",
+        ),
+    ] = None,
+    max_volume_percent: Annotated[
+        float | None,
+        typer.Option(min=0.0, metavar="%", help="Exit with 1 if a zone's volume differs by more."),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Compare two runs: temperatures, lethal surfaces in mm, zones, margin, what was changed.
+
+    Differences are B minus A. On different meshes B's temperature is sampled in A's cells. Relative
+    L2 is relative to A's rise above its initial temperature. Limits apply to the zone that A is
+    assessed by and to the 60 °C zone; the exit code is 1 if one is exceeded.
+    """
+    from ablasim.cli_compare import Limits, compare_runs
+
+    limits = Limits(max_surface_mm, max_temperature_l2, max_volume_percent)
+    code = compare_runs(
+        a, b, output=output, force=force, limits=limits, as_json=as_json, quiet=quiet
+    )
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

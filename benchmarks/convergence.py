@@ -10,11 +10,11 @@ other, in mm.
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import record
 
 from ablasim.assess import LethalZone
-from ablasim.assess.distance import surface_distance
+from ablasim.assess.compare import surfaces_apart
+from ablasim.frames import MM
 from ablasim.run import RunResult, run
 from ablasim.scenario import load_scenario
 
@@ -28,11 +28,10 @@ def solve(resolution: str, **overrides: float) -> RunResult:
 
 
 def apart(one: LethalZone, two: LethalZone) -> dict[str, float]:
-    """Distances between two surfaces, both ways [mm]."""
-    there = surface_distance(one.vertices, two.vertices, two.triangles)
-    back = surface_distance(two.vertices, one.vertices, one.triangles)
-    both = 1e3 * np.concatenate([there, back])
-    return {"max_mm": float(both.max()), "mean_mm": float(both.mean())}
+    """Distance between two surfaces, over the area of both [mm]."""
+    found = surfaces_apart(one, two)
+    assert found is not None, "a run without a lethal zone"
+    return {"max_mm": found.max / MM, "mean_mm": found.mean / MM}
 
 
 def numbers(result: RunResult) -> dict[str, Any]:

@@ -9,9 +9,28 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ablasim.errors import ResourceError, UsageError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What marks a directory as a result of ablasim, which alone may be replaced.
+
+    Attributes:
+        of: what it is the directory of.
+        file: a JSON object in it.
+        keys: that the object has.
+    """
+
+    of: str
+    file: str
+    keys: frozenset[str]
+
+
+RUN = Kind("an ablasim run", "summary.json", frozenset({"inputs_sha256", "versions", "notice"}))
 
 RESOURCE_ERRORS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
@@ -19,7 +38,7 @@ RESOURCE_ERRORS = frozenset(
 
 
 @contextmanager
-def atomic_directory(final: Path | str, *, force: bool = False) -> Iterator[Path]:
+def atomic_directory(final: Path | str, *, force: bool = False, kind: Kind = RUN) -> Iterator[Path]:
     """A temporary sibling of `final` that takes its name when the block ends without an error.
 
     On any failure, an interruption included, the temporary directory is removed and an old `final`
@@ -27,14 +46,15 @@ def atomic_directory(final: Path | str, *, force: bool = False) -> Iterator[Path
 
     Args:
         final: the directory to make.
-        force: replace `final` if it is the directory of an earlier run; nothing else is replaced.
+        force: replace `final` if it is an earlier result; nothing else is replaced.
+        kind: of result.
 
     Raises:
         UsageError: `final` exists and may not be replaced.
         ResourceError: no permission, or no space left.
     """
     final = Path(final)
-    check_free(final, force=force)
+    check_free(final, force=force, kind=kind)
     made: list[Path] = []
     temporary: Path | None = None
     try:
@@ -44,7 +64,7 @@ def atomic_directory(final: Path | str, *, force: bool = False) -> Iterator[Path
         )
         temporary.chmod(0o777 & ~_umask())
         yield temporary
-        _take_place(temporary, final, force=force)
+        _take_place(temporary, final, force=force, kind=kind)
     except BaseException as error:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -58,7 +78,7 @@ def atomic_directory(final: Path | str, *, force: bool = False) -> Iterator[Path
         raise
 
 
-def check_free(final: Path, *, force: bool = False) -> None:
+def check_free(final: Path, *, force: bool = False, kind: Kind = RUN) -> None:
     """Refuse a target that exists, before any work is spent on its content.
 
     Raises:
@@ -70,26 +90,30 @@ def check_free(final: Path, *, force: bool = False) -> None:
         raise UsageError(
             f"{final}: already exists; choose another directory, or replace it with --force"
         )
-    if not is_run_directory(final):
+    if not _is_of(kind, final):
         raise UsageError(
-            f"{final}: exists and is not the directory of an ablasim run, so it is not replaced;"
+            f"{final}: exists and is not the directory of {kind.of}, so it is not replaced;"
             " choose another directory"
         )
 
 
 def is_run_directory(path: Path) -> bool:
     """Whether a directory holds the summary of an ablasim run; a symbolic link does not count."""
+    return _is_of(RUN, path)
+
+
+def _is_of(kind: Kind, path: Path) -> bool:
     if path.is_symlink() or not path.is_dir():
         return False
     try:
-        summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+        content = json.loads((path / kind.file).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(summary, dict) and {"inputs_sha256", "versions", "notice"} <= summary.keys()
+    return isinstance(content, dict) and kind.keys <= content.keys()
 
 
-def _take_place(temporary: Path, final: Path, *, force: bool) -> None:
-    check_free(final, force=force)
+def _take_place(temporary: Path, final: Path, *, force: bool, kind: Kind) -> None:
+    check_free(final, force=force, kind=kind)
     old = None
     if final.exists():
         old = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.", suffix=".old"))

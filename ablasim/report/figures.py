@@ -32,6 +32,8 @@ from ablasim.report.slices import SHOWN_MM, LabelOutlines, Polyline, Slice, labe
 Array = NDArray[np.float64]
 
 BACKGROUND = "#000000"
+DARK = "#1B1F24"
+"""Of what is written on a light picture."""
 ISOTHERMS = ((50.0, 0.9, (0, (1, 1.6))), (54.0, 0.9, (0, (4, 2))), (60.0, 2.4, "solid"))
 """Level [°C], line width [pt] and dashes; the default lethal criterion is the thick one."""
 
@@ -45,13 +47,13 @@ LETTER_WIDTH = 0.038
 LABEL_COLOURS = ("#FFB3DE", "#FFE08A", "#D0B3FF", "#A8E3FF", "#FFC9A3", "#C9F2C7")
 
 
-def surface_colour(surface: Surface) -> str:
+def surface_colour(surface: Surface, background: str = BACKGROUND) -> str:
     """The colour that the inside of a surface is filled with."""
     if surface.is_vessel:
         return vessel_look(surface.kind).colour
     if surface.is_probe:
         return ACTIVE_LOOK.colour if surface.kind == "active" else SHAFT_LOOK.colour
-    return BACKGROUND
+    return background
 
 
 def draw_slice(
@@ -64,48 +66,68 @@ def draw_slice(
 ) -> None:
     """Draw one slice: peak temperature, isotherms, tumour, vessels, probe, thinnest point, scale
     bar, orientation."""
-    axes.set_facecolor(BACKGROUND)
-    axes.set_xlim(-half_width, half_width)
-    axes.set_ylim(half_width, -half_width)
-    axes.set_aspect("equal")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    _draw_lumens(axes, run, view, half_width)
-    if len(view.triangles):
-        axes.tripcolor(
-            Triangulation(view.points[:, 0], view.points[:, 1], view.triangles),
-            np.clip(view.peak, *TEMPERATURE_RANGE_C),
-            shading="gouraud",
-            cmap=TEMPERATURE_MAP,
-            vmin=TEMPERATURE_RANGE_C[0],
-            vmax=TEMPERATURE_RANGE_C[1],
-            rasterized=True,
-        )
+    prepare_slice(axes, run, view, half_width)
+    draw_field(axes, view, view.peak, TEMPERATURE_MAP, TEMPERATURE_RANGE_C)
     if labels is not None:
         for label, mask in label_masks(labels, view.plane, half_width).items():
             line = np.linspace(-half_width, half_width, len(mask))
             colour = LABEL_COLOURS[label % len(LABEL_COLOURS)]
             axes.contour(line, line, mask, levels=[0.5], colors=[colour], linewidths=1.1)
+    draw_walls(axes, run, view)
+    draw_lines(axes, view.tumour, TUMOUR_COLOUR, 1.8)
+    for level, width, dashes in ISOTHERMS:
+        draw_lines(axes, view.isotherm(level), ZONE_COLOUR, width, dashes)
+    draw_lines(axes, view.zone_outline(run.criterion.level), ZONE_COLOUR, *CRITERION_LINE)
+    _name_isotherm(axes, view.isotherm(60.0), half_width)
+    draw_probe_axis(axes, run, view)
+    name_vessels(axes, run, view, half_width)
+    _mark_thinnest(axes, run, view, half_width)
+    draw_scale(axes, view, half_width)
+
+
+def prepare_slice(
+    axes: Axes, run: SavedRun, view: Slice, half_width: float, background: str = BACKGROUND
+) -> None:
+    """Square axes in mm, what is no tissue filled with its colour."""
+    axes.set_facecolor(background)
+    axes.set_xlim(-half_width, half_width)
+    axes.set_ylim(half_width, -half_width)
+    axes.set_aspect("equal")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    _draw_lumens(axes, run, view, half_width, background)
+
+
+def draw_field(
+    axes: Axes, view: Slice, values: Array, colours: str, limits: tuple[float, float]
+) -> None:
+    """A field (n,) at the points of a slice."""
+    if not len(view.triangles):
+        return
+    axes.tripcolor(
+        Triangulation(view.points[:, 0], view.points[:, 1], view.triangles),
+        np.clip(values, *limits),
+        shading="gouraud",
+        cmap=colours,
+        vmin=limits[0],
+        vmax=limits[1],
+        rasterized=True,
+    )
+
+
+def draw_walls(axes: Axes, run: SavedRun, view: Slice) -> None:
+    """The lines in which the plane cuts vessels, probes and the outer boundary."""
     for index, lines in view.surfaces.items():
         surface = run.surfaces[index]
         colour = "#FFFFFF" if surface.is_vessel else "#000000" if surface.is_probe else "#6B7280"
         width = 1.0 if surface.is_probe else 0.7
         axes.add_collection(LineCollection(list(lines), colors=colour, linewidths=width, zorder=3))
-    _lines(axes, view.tumour, TUMOUR_COLOUR, 1.8)
-    for level, width, dashes in ISOTHERMS:
-        _lines(axes, view.isotherm(level), ZONE_COLOUR, width, dashes)
-    _lines(axes, view.zone_outline(run.criterion.level), ZONE_COLOUR, *CRITERION_LINE)
-    _name_isotherm(axes, view.isotherm(60.0), half_width)
-    _draw_probe_axis(axes, run, view)
-    _name_vessels(axes, run, view, half_width)
-    _mark_thinnest(axes, run, view, half_width)
-    _draw_scale(axes, half_width)
-    _draw_letters(axes, view)
 
 
-def _lines(
+def draw_lines(
     axes: Axes, lines: Sequence[Polyline], colour: str, width: float, dashes: Any = "solid"
 ) -> None:
+    """Lines in picture coordinates; solid ones with a black halo."""
     if not lines:
         return
     halo = [patheffects.Stroke(linewidth=width + 1.2, foreground="#000000"), patheffects.Normal()]
@@ -121,20 +143,24 @@ def _lines(
     )
 
 
-def _draw_lumens(axes: Axes, run: SavedRun, view: Slice, half_width: float) -> None:
+def _draw_lumens(
+    axes: Axes, run: SavedRun, view: Slice, half_width: float, background: str
+) -> None:
     """Colour what is no tissue by the nearest wall: vessels and probes are holes in the mesh, often
     open in the cut."""
     points, colours = [], []
     for index, lines in view.surfaces.items():
         joined = np.concatenate([_along(line) for line in lines])
         points.append(joined)
-        colours.append(np.tile(to_rgba(surface_colour(run.surfaces[index])), (len(joined), 1)))
+        colours.append(
+            np.tile(to_rgba(surface_colour(run.surfaces[index], background)), (len(joined), 1))
+        )
     if not points:
         return
     axis = np.linspace(-half_width, half_width, RASTER)
     raster = np.column_stack([part.ravel() for part in np.meshgrid(axis, axis)])
     walls = np.concatenate(points)
-    picture = np.tile(to_rgba(BACKGROUND), (len(raster), 1))
+    picture = np.tile(to_rgba(background), (len(raster), 1))
     if np.linalg.matrix_rank(walls - walls[0], tol=1e-6) == 2:
         # Outside the block there is no lumen, even where a vessel's wall is the nearest thing.
         inside = Path(walls[ConvexHull(walls).vertices]).contains_points(raster)
@@ -157,7 +183,7 @@ def _text(
     axes: Axes, place: Iterable[float], text: str, colour: str = "#FFFFFF", **how: Any
 ) -> None:
     x, y = place
-    halo = [patheffects.withStroke(linewidth=2.2, foreground="#000000")]
+    halo = [] if colour == DARK else [patheffects.withStroke(linewidth=2.2, foreground="#000000")]
     axes.text(x, y, text, color=colour, path_effects=halo, clip_on=True, **how)
 
 
@@ -176,7 +202,7 @@ def _name_isotherm(axes: Axes, lines: Sequence[Polyline], half_width: float) -> 
     )
 
 
-def _draw_probe_axis(axes: Axes, run: SavedRun, view: Slice) -> None:
+def draw_probe_axis(axes: Axes, run: SavedRun, view: Slice) -> None:
     """The probe's course projected into the plane, dashed, with its active part marked where it is
     out of the plane."""
     for probe in run.probes:
@@ -196,7 +222,8 @@ def _draw_probe_axis(axes: Axes, run: SavedRun, view: Slice) -> None:
             axes.plot(active[:, 0], active[:, 1], color=ACTIVE_LOOK.colour, linewidth=1.4)
 
 
-def _name_vessels(axes: Axes, run: SavedRun, view: Slice, half_width: float) -> None:
+def name_vessels(axes: Axes, run: SavedRun, view: Slice, half_width: float) -> None:
+    """The vessels' names beside their cuts."""
     taken: list[Array] = []
     for index, lines in view.surfaces.items():
         surface = run.surfaces[index]
@@ -257,9 +284,10 @@ def _mark_thinnest(axes: Axes, run: SavedRun, view: Slice, half_width: float) ->
     )
 
 
-def _draw_scale(axes: Axes, half_width: float) -> None:
+def draw_scale(axes: Axes, view: Slice, half_width: float, *, ink: str = "#FFFFFF") -> None:
+    """The scale bar, and the anatomical letters at the edges; `ink` is dark on a light picture."""
     left, low = -0.93 * half_width, 0.92 * half_width
-    for width, colour in ((5.0, "#000000"), (3.0, "#FFFFFF")):
+    for width, colour in ((5.0, "#000000"), (3.0, ink)):
         axes.plot(
             [left, left + 10.0],
             [low, low],
@@ -272,27 +300,24 @@ def _draw_scale(axes: Axes, half_width: float) -> None:
         axes,
         (left + 5.0, low - 0.025 * half_width),
         "10 mm",
+        ink,
         fontsize=8,
         ha="center",
         va="bottom",
         zorder=8,
     )
-
-
-def _draw_letters(axes: Axes, view: Slice) -> None:
-    left, right, top, bottom = view.plane.letters()
     places = (
-        (0.012, 0.5, left, "left", "center"),
-        (0.988, 0.5, right, "right", "center"),
-        (0.5, 0.988, top, "center", "top"),
-        (0.5, 0.012, bottom, "center", "bottom"),
+        (0.012, 0.5, "left", "center"),
+        (0.988, 0.5, "right", "center"),
+        (0.5, 0.988, "center", "top"),
+        (0.5, 0.012, "center", "bottom"),
     )
-    for x, y, text, across, along in places:
+    for (x, y, across, along), text in zip(places, view.plane.letters(), strict=True):
         _text(
             axes,
             (x, y),
             text,
-            "#FFE9A8",
+            "#FFE9A8" if ink != DARK else DARK,
             transform=axes.transAxes,
             ha=across,
             va=along,

@@ -26,7 +26,15 @@ from ablasim.report.raster import Grid, grid_around, rasterise, voxels_in_probes
 from ablasim.report.record import RunRecord
 from ablasim.report.summary import build_summary
 
-__all__ = ["atomic_directory", "check_free", "is_run_directory", "write_run", "write_summary"]
+__all__ = [
+    "atomic_directory",
+    "check_free",
+    "is_run_directory",
+    "polydata",
+    "save_mesh",
+    "write_run",
+    "write_summary",
+]
 
 Floats = NDArray[np.float64]
 
@@ -46,11 +54,11 @@ def write_run(directory: Path, record: RunRecord) -> dict[str, Any]:
     """
     (directory / "scenario.yaml").write_text(record.scenario.to_yaml(), encoding="utf-8")
     write_history(directory / "history.csv", record.solution.history)
-    _save(_fields(record), directory / "fields.vtu")
-    _save(_anatomy(record.mesh), directory / "anatomy.vtp")
-    _save(_zone_surface(record.zone), directory / "lethal_zone.vtp")
+    save_mesh(_fields(record), directory / "fields.vtu")
+    save_mesh(_anatomy(record.mesh), directory / "anatomy.vtp")
+    save_mesh(_zone_surface(record.zone), directory / "lethal_zone.vtp")
     if record.margin is not None:
-        _save(_margin_surface(record.margin), directory / "tumour_margin.vtp")
+        save_mesh(_margin_surface(record.margin), directory / "tumour_margin.vtp")
     _write_volumes(directory, record)
     return write_summary(directory, record)
 
@@ -94,20 +102,20 @@ def _fields(record: RunRecord) -> pv.UnstructuredGrid:
 def _anatomy(mesh: TetMesh) -> pv.PolyData:
     """All walls and the outer boundary; `surface` is an index into the summary's `surfaces`."""
     used, corners = np.unique(mesh.faces, return_inverse=True)
-    surface = _polydata(mesh.points[used], corners.reshape(-1, 3))
+    surface = polydata(mesh.points[used], corners.reshape(-1, 3))
     surface.cell_data["surface"] = mesh.face_surface.astype(np.int32)
     return surface
 
 
 def _zone_surface(zone: LethalZone) -> pv.PolyData:
-    surface = _polydata(zone.vertices, zone.triangles)
+    surface = polydata(zone.vertices, zone.triangles)
     surface.cell_data["part"] = zone.triangle_part.astype(np.int32)
     surface.field_data["parts"] = list(zone.parts)
     return surface
 
 
 def _margin_surface(margin: TumourMargin) -> pv.PolyData:
-    surface = _polydata(margin.points, margin.triangles)
+    surface = polydata(margin.points, margin.triangles)
     surface.point_data["margin_mm"] = margin.margin / MM
     surface.point_data["class"] = margin.point_class.astype(np.int32)
     surface.point_data["subcapsular"] = margin.subcapsular.astype(np.uint8)
@@ -115,14 +123,15 @@ def _margin_surface(margin: TumourMargin) -> pv.PolyData:
     return surface
 
 
-def _polydata(points: Floats, triangles: NDArray[np.integer[Any]]) -> pv.PolyData:
+def polydata(points: Floats, triangles: NDArray[np.integer[Any]]) -> pv.PolyData:
+    """A triangle surface in mm, of points (v, 3) [m] and triangles (t, 3)."""
     if not len(triangles):
         return pv.PolyData()
     counted = np.column_stack((np.full(len(triangles), 3), triangles))
     return pv.PolyData(points / MM, counted.ravel())
 
 
-def _save(mesh: pv.DataSet, path: Path) -> None:
+def save_mesh(mesh: pv.DataSet, path: Path) -> None:
     """Write a mesh by way of memory: VTK's own writer takes the process down on a full disk."""
     surface = isinstance(mesh, pv.PolyData)
     writer = vtkXMLPolyDataWriter() if surface else vtkXMLUnstructuredGridWriter()

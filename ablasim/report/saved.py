@@ -148,20 +148,21 @@ class SavedRun:
         surface and volume have it (`ablasim.assess.rim`); arrays are named by `filled_name`."""
         grid = self.fields.copy(deep=False)
         peak = np.asarray(grid.point_data["peak_C"], dtype=np.float64)
-        probes = [_probe_axis(probe) for probe in self.probes]
+        probes = self.probe_axes
         for level in FILLED_LEVELS_C:
-            filled, _ = fill_cooled_rim(self._mesh, peak, level, probes)
+            filled, _ = fill_cooled_rim(self.mesh, peak, level, probes)
             # A little above the level: interpolation would scatter specks over a plateau at it.
             grid.point_data[filled_name(level)] = np.where(filled > peak, level + 0.01, peak)
         judge = self.criterion
         if judge.key != "peak_C":
             field = np.asarray(judge.field(dict(grid.point_data)), dtype=np.float64)
-            filled, _ = fill_cooled_rim(self._mesh, field, judge.level, probes)
+            filled, _ = fill_cooled_rim(self.mesh, field, judge.level, probes)
             grid.point_data[ZONE_FIELD] = np.where(filled > field, judge.level + 1e-3, field)
         return grid
 
     @cached_property
-    def _mesh(self) -> TetMesh:
+    def mesh(self) -> TetMesh:
+        """The tissue in SI units, as the run had it."""
         points = np.asarray(self.fields.points, dtype=np.float64)
         corners = np.asarray(self.anatomy.points, dtype=np.float64)
         # The writer leaves out inner points; the others are the same numbers in both files.
@@ -202,6 +203,11 @@ class SavedRun:
             return section.clip_scalar(scalars="peak_C", value=judge.level, invert=False)
         section.point_data[ZONE_FIELD] = judge.field(dict(section.point_data))
         return section.clip_scalar(scalars=ZONE_FIELD, value=judge.level, invert=False)
+
+    @property
+    def probe_axes(self) -> list[ProbeAxis]:
+        """Tip and direction of each probe [m]."""
+        return [_probe_axis(probe) for probe in self.probes]
 
     @property
     def probes(self) -> tuple[Mapping[str, Any], ...]:

@@ -120,6 +120,13 @@ def needle_plane(run: SavedRun, centre: Array) -> Plane | None:
     point = run.thinnest_point
     if not run.probes or point is None:
         return None
+    title = "Along the probe, through the thinnest point"
+    return probe_plane(run, centre, point, title)
+
+
+def probe_plane(run: SavedRun, centre: Array, point: Array, title: str) -> Plane | None:
+    """The plane along the first probe and through a point (3,) [mm], turned as the nearest standard
+    plane is; None where that one already shows the same, and for a point on the probe's axis."""
     tip = np.asarray(run.probes[0]["tip_mm"], dtype=np.float64)
     entry = np.asarray(run.probes[0]["entry_mm"], dtype=np.float64)
     axis = (entry - tip) / np.linalg.norm(entry - tip)
@@ -136,9 +143,7 @@ def needle_plane(run: SavedRun, centre: Array) -> Plane | None:
     right = nearest.right - (nearest.right @ normal) * normal
     right /= np.linalg.norm(right)
     origin = centre - ((centre - tip) @ normal) * normal
-    return Plane(
-        "Along the probe, through the thinnest point", origin, right, np.cross(normal, right)
-    )
+    return Plane(title, origin, right, np.cross(normal, right))
 
 
 @dataclass(frozen=True)
@@ -166,25 +171,36 @@ class Slice:
     def isotherm(self, level: float) -> tuple[Polyline, ...]:
         """Lines of one peak temperature [°C]; the rim along a cooled probe counts as hot."""
         name = filled_name(level)
-        array = name if name in self._cut.point_data else "peak_C"
-        values = np.asarray(self._cut.point_data[array])
-        if len(self.triangles) == 0 or not values.min() < level < values.max():
-            return ()
-        return polylines(self._cut.contour([level], scalars=array), self.plane)
+        return self.lines(name if name in self._cut.point_data else "peak_C", level)
 
     def zone_outline(self, level: float) -> tuple[Polyline, ...]:
         """Where the plane cuts the zone of a criterion other than a peak temperature."""
-        if ZONE_FIELD not in self._cut.point_data or len(self.triangles) == 0:
+        return self.lines(ZONE_FIELD, level)
+
+    def lines(self, name: str, level: float) -> tuple[Polyline, ...]:
+        """Lines along which an array has a value; none without the array or the value."""
+        if name not in self._cut.point_data or len(self.triangles) == 0:
             return ()
-        values = np.asarray(self._cut.point_data[ZONE_FIELD])
+        values = np.asarray(self._cut.point_data[name])
         if not values.min() < level < values.max():
             return ()
-        return polylines(self._cut.contour([level], scalars=ZONE_FIELD), self.plane)
+        return polylines(self._cut.contour([level], scalars=name), self.plane)
 
 
-def cut(run: SavedRun, plane: Plane) -> Slice:
-    """Cut the fields, the tumour and every surface of a run by a plane."""
-    sliced = run.filled_fields.slice(normal=plane.normal, origin=plane.origin).triangulate()
+def cut(run: SavedRun, plane: Plane, arrays: Mapping[str, Array] | None = None) -> Slice:
+    """Cut the fields, the tumour and every surface of a run by a plane.
+
+    Args:
+        run: what to cut.
+        plane: where.
+        arrays: more fields at the points of the mesh (n,), for `Slice.lines`.
+    """
+    grid = run.filled_fields
+    if arrays:
+        grid = grid.copy(deep=False)
+        for name, values in arrays.items():
+            grid.point_data[name] = values
+    sliced = grid.slice(normal=plane.normal, origin=plane.origin).triangulate()
     points = np.asarray(sliced.points, dtype=np.float64)
     triangles = sliced.faces.reshape(-1, 4)[:, 1:] if sliced.n_cells else np.empty((0, 3))
     surfaces = {}

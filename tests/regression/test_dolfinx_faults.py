@@ -21,7 +21,7 @@ SCENARIO = Path(__file__).resolve().parents[2] / "scenarios" / "rf_beside_portal
 # Compiles a form with a factor of its own (argv[1]) on all ranks.
 FORM = """
 import sys
-from ablasim.cli import lead
+from ablasim.cli_lead import lead
 from ablasim.solve.dolfinx_forms import compiling
 from ablasim.solve.dolfinx_start import start
 
@@ -42,7 +42,7 @@ sys.exit(lead(work))
 FAULT = """
 import sys, time
 from ablasim import errors
-from ablasim.cli import lead
+from ablasim.cli_lead import lead
 from ablasim.solve.dolfinx_start import start
 
 def work():
@@ -70,7 +70,7 @@ sys.exit(lead(work))
 # argv[1]: the rank that presses Ctrl-C itself, if any.
 STEPS = """
 import signal, sys, time
-from ablasim.cli import lead
+from ablasim.cli_lead import lead
 from ablasim.errors import Interrupted
 from ablasim.solve.dolfinx_start import start
 from ablasim.team import interrupted_together
