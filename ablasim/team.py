@@ -33,6 +33,10 @@ NEXT_WORD_S = 0.1
 
 LAST_WORD_S = 30.0
 
+FORWARD_S = 0.5
+"""How long the launcher gets to pass on the message before the ranks are ended [s]; MPICH's drops
+what it has not read by then."""
+
 CHECKPOINT_S = 30.0
 """How long the others wait for rank 0 to write what an interrupted run leaves [s]."""
 
@@ -123,6 +127,7 @@ def end_all(code: int) -> None:
         return
     sys.stdout.flush()
     sys.stderr.flush()
+    time.sleep(FORWARD_S)
     # MPI announces the end in words of its own; ours have been said.
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         os.dup2(nowhere.fileno(), 2)
