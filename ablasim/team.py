@@ -25,10 +25,10 @@ VARIABLES = (
     ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
 )
 
-FIRST_WORD_S = 0.5
+FIRST_WORD_S = 3.0
 """How long rank 1 leaves the first word to rank 0, which may have the same error [s]."""
 
-NEXT_WORD_S = 0.1
+NEXT_WORD_S = 1.5
 """How much longer each further rank waits [s], up to LAST_WORD_S."""
 
 LAST_WORD_S = 30.0
