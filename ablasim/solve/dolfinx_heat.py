@@ -256,7 +256,7 @@ class HeatProblem:
             loss = (stored + perfusion + sink) / slope
             change = self._solve(np.where(self.held, 1.0, self.diagonal + loss), -residual)
             solves += self.ksp.getIterationNumber()
-            enthalpy = enthalpy + self.capacity(temperature) * change / slope
+            enthalpy = self._led(enthalpy, temperature, change / slope)
             temperature = self.held_values(self.temperature(enthalpy))
             self.ksp.getPC().setReusePreconditioner(True)
         walls = self.wall_flows(temperature, flowing)
@@ -270,6 +270,17 @@ class HeatProblem:
         return Moved(
             temperature, enthalpy, bool(converged), iteration, solves, taken, boundary, walls, rates
         )
+
+    def _led(self, enthalpy: Floats, temperature: Floats, change: Floats) -> Floats:
+        """Enthalpy after a change of temperature (p,) [J/m3], by its slope or along the law.
+
+        The smaller of both moves: by the slope a point cannot jump over the vaporisation band, and
+        along the law it does not leave the band a hundred times too far, from where k(T), a
+        straight line, has a second and cold solution.
+        """
+        by_slope = self.capacity(temperature) * change
+        by_law = self.enthalpy(temperature + change) - self.enthalpy(temperature)
+        return enthalpy + np.where(np.abs(by_slope) < np.abs(by_law), by_slope, by_law)
 
     def _solve(self, diagonal: Floats, right: Floats) -> Floats:
         """Change of theta (p,) [K]."""
