@@ -34,6 +34,10 @@ from ablasim.solve.dolfinx_share import Floats, Share
 MOST_ITERATIONS = 25
 """Of Newton's method; a step that needs more is repeated with half its length."""
 
+ROUNDING = 4.0 * float(np.finfo(float).eps)
+"""Relative error of temperature and enthalpy that rounding leaves: over a step of milliseconds the
+heat of so little is more than the tolerance."""
+
 FORCING = 1e-3
 """Relative tolerance of the linear solver in one Newton iteration."""
 
@@ -249,8 +253,11 @@ class HeatProblem:
             slope = self.theta_slope(temperature)
             stored = self.volume * self.capacity(temperature) / span
             residual = self.free * (self.volume * (enthalpy - base) / span - flow)
-            wrong, scale = share.total([np.abs(residual).sum(), (self.free * size).sum()])
-            converged = wrong <= tolerance * max(scale, 1e-12)
+            rounded = stored * np.abs(temperature) + self.volume * np.abs(enthalpy) / span
+            wrong, scale, noise = share.total(
+                [np.abs(residual).sum(), (self.free * size).sum(), (self.free * rounded).sum()]
+            )
+            converged = wrong <= max(tolerance * max(scale, 1e-12), ROUNDING * noise)
             if converged or iteration == MOST_ITERATIONS or not np.isfinite(wrong):
                 break
             loss = (stored + perfusion + sink) / slope
