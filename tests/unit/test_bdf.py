@@ -66,7 +66,7 @@ def test_error_estimate_is_the_local_error(scheme: Scheme) -> None:
 
     The local error is that of one step from exact values; where it passes zero it is no measure.
     """
-    steps = uneven(400)
+    steps = uneven(800)
     ends = np.cumsum([0.0, *steps])
     worst, power = 0.0, {"euler": 2, "bdf2": 3}[scheme]
     for number in range(3, len(steps)):
