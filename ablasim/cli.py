@@ -372,6 +372,14 @@ def verify(
     write: Annotated[
         bool, typer.Option("--write", help="Write the page to docs/verification.md.")
     ] = False,
+    kept: Annotated[
+        Path | None,
+        typer.Option(
+            "--kept",
+            metavar="FILE",
+            help="Keep outcomes in a file (JSON); what it holds already is shown and not run.",
+        ),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -391,7 +399,7 @@ def verify(
         return
     set_up_logging(verbose=verbose)
     page = page_path(output, write=write)
-    code = verify_cases(cases, page=page, as_json=as_json, quiet=quiet, verbose=verbose)
+    code = verify_cases(cases, page=page, as_json=as_json, quiet=quiet, verbose=verbose, kept=kept)
     if code:
         raise typer.Exit(code)
 

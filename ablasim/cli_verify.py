@@ -10,6 +10,7 @@ from ablasim.cli_output import print_json, print_rows, say
 from ablasim.cli_progress import format_seconds, show_progress
 from ablasim.errors import InputFileError, UsageError
 from ablasim.verify import FAILED_EXIT_CODE, Case, Outcome, families, records, run_cases
+from ablasim.verify.kept import Kept, with_kept
 from ablasim.verify.page import markdown, result_of, row_cells
 
 PAGE = Path("docs") / "verification.md"
@@ -58,19 +59,32 @@ def page_path(output: Path | None, *, write: bool) -> Path | None:
 
 
 def verify_cases(
-    cases: Sequence[Case], *, page: Path | None, as_json: bool, quiet: bool, verbose: bool
+    cases: Sequence[Case],
+    *,
+    page: Path | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    kept: Path | None = None,
 ) -> int:
     """Run cases, print what was found, write the page.
+
+    Args:
+        cases: that are wanted.
+        page: where the page goes; None for nowhere.
+        as_json, quiet, verbose: how it is shown.
+        kept: file of outcomes: what it holds is not run again, what is run is added.
 
     Returns:
         The exit code: 0 where none fails, else FAILED_EXIT_CODE.
 
     Raises:
-        InputFileError: the page cannot be written.
+        InputFileError: the page or the file of outcomes cannot be read or written.
     """
-    outcomes = []
+    outcomes, held = [], None if kept is None else Kept(kept)
+    new = [case for case in cases if held is None or held.outcome(case) is None]
     with show_progress(quiet=quiet, verbose=verbose) as progress:
-        for outcome in run_cases(cases, progress=progress):
+        for outcome in with_kept(cases, run_cases(new, progress=progress), held):
             outcomes.append(outcome)
             if verbose:
                 word = "pass" if outcome.passed else "FAIL"

@@ -14,7 +14,7 @@ parts sum to that of the whole.
 The local error is taken from the distance of the solution to an extrapolation from the steps
 before (Milne's device). With s = dt + dt1, a quadratic through three values is off by
 dt s (s + dt2)/6 y''' and BDF2 by -dt^2 s^2/(6 (s + dt)) y''' (both by Taylor's formula); a straight
-line is off by dt s/2 y'' and Euler by -dt^2/2 y''.
+line is off by dt s/2 y'' and Euler by -dt^2/2 y''; next to that the parabola is exact.
 """
 
 from __future__ import annotations
@@ -67,8 +67,10 @@ def error_share(scheme: Scheme, step: float, past: Floats) -> float:
     if one <= 0.0:
         return 0.5
     both = step + one
-    if two <= 0.0 or scheme == "euler":
+    if two <= 0.0:
         # Euler's against a straight line; the second step of BDF2 has no better reference
         return step / (step + both)
+    if scheme == "euler":  # the parabola is of higher order: the distance is the error
+        return 1.0
     own = step**2 * both**2 / (6.0 * (both + step))
     return own / (own + step * both * (both + two) / 6.0)

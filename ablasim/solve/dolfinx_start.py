@@ -48,8 +48,8 @@ def start() -> Stack:
             belongs to another MPI.
     """
     os.environ.setdefault("UCX_TLS", TRANSPORTS)
-    wheel = _is_installed("dolfinx_solver")
-    if not (wheel or _is_installed("dolfinx")):
+    wheel = _has("dolfinx_solver")
+    if not is_installed():
         raise ResourceError(f"the engine dolfinx is not installed: {get_dolfinx()}")
     try:
         with warnings.catch_warnings():
@@ -91,7 +91,12 @@ def start() -> Stack:
     return Stack(comm, {"dolfinx": version, "petsc": petsc})
 
 
-def _is_installed(name: str) -> bool:
+def is_installed() -> bool:
+    """Whether there is a DOLFINx at all; loads nothing."""
+    return _has("dolfinx_solver") or _has("dolfinx")
+
+
+def _has(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 

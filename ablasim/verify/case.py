@@ -67,6 +67,7 @@ class Case:
         tolerances: by name; `VALUE` is that of rows that name none.
         compute: runs it, row by row.
         quick: part of the half that the tests run.
+        needs_dolfinx: runs the engine dolfinx, and is left out where that is not installed.
         remark: what the reader must know; why it fails, where it does.
     """
 
@@ -78,6 +79,7 @@ class Case:
     tolerances: Mapping[str, Tolerance]
     compute: Callable[[], Iterable[Row]] = field(repr=False)
     quick: bool = False
+    needs_dolfinx: bool = False
     remark: str = ""
 
 

@@ -10,6 +10,7 @@ from importlib import import_module
 
 from ablasim.errors import UsageError
 from ablasim.safe_yaml import closest
+from ablasim.solve.dolfinx_start import is_installed
 from ablasim.verify.case import Case
 
 FAMILIES = (
@@ -27,6 +28,8 @@ FAMILIES = (
     "published_rf",
     "published_mw",
     "published_flow",
+    "parity",
+    "parity_exact",
 )
 """Modules of this package that hold cases, in the order of the page."""
 
@@ -69,6 +72,8 @@ def select(patterns: Sequence[str] = (), *, quick: bool = False) -> tuple[Case, 
             for F10-7.5mm); upper and lower case are the same.
         quick: only those of the quick half.
 
+    Without patterns, cases of the engine dolfinx are left out where it is not installed.
+
     Raises:
         UsageError: a pattern matches nothing.
     """
@@ -85,7 +90,7 @@ def select(patterns: Sequence[str] = (), *, quick: bool = False) -> tuple[Case, 
     chosen = tuple(
         case
         for case in known
-        if (not patterns or any(_matches(case, pattern) for pattern in patterns))
+        if (any(_matches(case, pattern) for pattern in patterns) if patterns else _can_run(case))
         and (case.quick or not quick)
     )
     if not chosen:
@@ -94,6 +99,10 @@ def select(patterns: Sequence[str] = (), *, quick: bool = False) -> tuple[Case, 
             "leave --quick away."
         )
     return chosen
+
+
+def _can_run(case: Case) -> bool:
+    return is_installed() or not case.needs_dolfinx
 
 
 def _matches(case: Case, pattern: str) -> bool:

@@ -6,7 +6,9 @@ J/m3/K, W = 1000 x 3639 x 3.6e-3 W/m3/K, sigma = 0.333 S/m, body temperature 37 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 
 import numpy as np
@@ -42,13 +44,47 @@ ACCOUNT = 1e-8
 """Relative error of the heat account above which a run is no basis for a comparison."""
 
 
+Solver = Callable[[BioheatProblem, StepControl | None], Solution]
+
+
+def by_jax(problem: BioheatProblem, control: StepControl | None) -> Solution:
+    """The solution of the engine jax on the CPU: what cases are solved with."""
+    return solve(problem, control=control, device="cpu", progress=inner_progress())
+
+
+def by_dolfinx(problem: BioheatProblem, control: StepControl | None) -> Solution:
+    """The solution of the engine dolfinx."""
+    return solve(problem, engine="dolfinx", control=control, progress=inner_progress())
+
+
+_solver: ContextVar[Solver] = ContextVar("solver", default=by_jax)
+
+
+@contextmanager
+def solving_with(solver: Solver) -> Iterator[None]:
+    """While it lasts, cases are solved with another solver."""
+    token = _solver.set(solver)
+    try:
+        yield
+    finally:
+        _solver.reset(token)
+
+
 def end_of(problem: BioheatProblem, control: StepControl | None = None) -> Solution:
-    """The solution of a problem on the CPU; its heat account must close.
+    """The solution of a problem; its heat account must close.
 
     Raises:
         ConvergenceError: the run stopped early, or its heat account does not close.
     """
-    solution = solve(problem, control=control, device="cpu", progress=inner_progress())
+    return checked(_solver.get()(problem, control))
+
+
+def checked(solution: Solution) -> Solution:
+    """The same solution, if a comparison can be based on it.
+
+    Raises:
+        ConvergenceError: the run stopped early, or its heat account does not close.
+    """
     require(solution.status is Status.DONE, f"the run ended: {solution.status.value}")
     balance = abs(solution.energy["balance_error"])
     require(balance < ACCOUNT, f"the heat account is off by {balance:.1e} of its largest part")

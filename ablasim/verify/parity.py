@@ -1,0 +1,128 @@
+"""Parity: every shipped scenario through both engines, on the same mesh.
+
+The engines share the laws and what generators and vessels decide; discretisation in time, matrices
+and solvers are their own. With both time errors driven down they must agree far more closely than
+either agrees with a measurement; at the tolerances with which a scenario is shipped, to a tenth of
+a millimetre.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ablasim.physics.binding import build_problem
+from ablasim.run import place_in_mesh, step_control
+from ablasim.verify.apart import LIMITS, field_rows, zone_rows
+from ablasim.verify.case import Case, Row
+from ablasim.verify.runner import inner_progress
+from ablasim.verify.runs import scenario
+from ablasim.verify.scenes import by_dolfinx, by_jax, checked
+
+TITLE = "Parity of the engines: every shipped scenario"
+
+DRIVEN_DOWN = 0.005
+"""Error of a time step with which time errors count little [K]."""
+
+FINEST = 0.0005
+"""The same where steps cost little [K]."""
+
+LONGEST = 5.0
+"""Longest time step [s] then: what a tissue warms through in minutes BDF2 follows to 1e-5."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A scenario and what drives its time errors down.
+
+    Attributes:
+        name: of its file.
+        tolerance: error of a time step [K].
+        longest: time step [s]; the tolerance alone lets it grow to that of a scenario.
+        remark: what the reader must know.
+    """
+
+    name: str
+    tolerance: float = DRIVEN_DOWN
+    longest: float = LONGEST
+    remark: str = ""
+
+
+MEMBERS = (
+    Member("four_tine"),
+    Member("g16_four_tines_comsol"),
+    Member("g1_needle_in_liver"),
+    Member("g4_lehmann"),
+    Member("g5_tube_beside_antenna", FINEST, 1.0),
+    Member("g7_rempp_monopolar"),
+    Member("g8_he_2010", FINEST, 1.0),
+    Member("i1_code_to_code"),
+    Member("mw_beside_hepatic_vein"),
+    Member("mw_monopole_ji_brace"),
+    Member("mw_slot_c2", FINEST, 1.0),
+    Member("patient_like"),
+    Member("rf_beside_portal_vein"),
+    Member("rf_bipolar"),
+    Member("rf_impedance_pulsed"),
+    Member("rf_ramp_cluster"),
+    Member("rf_switched_three_needles"),
+    Member("rf_temperature_controlled_four_tine"),
+    Member("rf_without_vessel"),
+)
+"""Every scenario of the source tree."""
+
+
+def compared(member: Member, *, default: bool = False, **changes: Any) -> Iterator[Row]:
+    """Rows of one pair of runs at preview resolution.
+
+    Args:
+        member: the scenario.
+        default: with the time steps as shipped instead of those of `member`.
+        changes: of the scenario, by key with "__" for a dot.
+    """
+    shipped = scenario(member.name)
+    if default:
+        control = step_control(shipped)
+        tolerance, longest = control.tolerance, control.longest
+    else:
+        tolerance, longest = member.tolerance, member.longest
+    settings = {
+        "numerics.resolution": "preview",
+        "numerics.time_tolerance_K": tolerance,
+        "numerics.max_step_s": longest,
+    }
+    settings |= {key.replace("__", "."): value for key, value in changes.items()}
+    case = scenario(member.name, settings)
+    anatomy, mesh = place_in_mesh(case, inner_progress())
+    problem, control = build_problem(case, anatomy, mesh), step_control(case)
+    jax, dolfinx = (checked(solver(problem, control)) for solver in (by_jax, by_dolfinx))
+    note = f", steps to {control.tolerance:g} K and {control.longest:g} s"
+    if not default:
+        yield from field_rows(problem, jax, dolfinx, note)
+    yield from zone_rows(problem, anatomy.probes, jax, dolfinx, note, default=default)
+
+
+def rows(member: Member) -> Iterator[Row]:
+    """Both pairs of runs of a scenario."""
+    yield from compared(member)
+    yield from compared(member, default=True)
+
+
+def _case(member: Member) -> Case:
+    return Case(
+        name=f"parity-{member.name}",
+        title=f"scenarios/{member.name}.yaml through both engines",
+        kind="code-to-code",
+        source="the engine dolfinx on the mesh of the preview",
+        catches="a term, a law or an event of the generator that one of the engines treats "
+        "differently",
+        tolerances=LIMITS,
+        compute=partial(rows, member),
+        needs_dolfinx=True,
+        remark=member.remark,
+    )
+
+
+CASES = tuple(_case(member) for member in MEMBERS)

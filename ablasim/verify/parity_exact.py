@@ -1,0 +1,172 @@
+"""Parity where the answer is known: every exact solution through both engines, orders in time.
+
+The cases of the other families run once more, and whatever they solve is solved by both engines on
+the same mesh with finer steps. What goes on in the case is the solution of the engine dolfinx: its
+numbers are held against the closed form by the case's own tolerances.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+
+from ablasim.physics.problem import BioheatProblem
+from ablasim.solve import Solution, StepControl, solve
+from ablasim.solve.bdf import Scheme
+from ablasim.solve.dolfinx_engine import Options
+from ablasim.verify import blood, electric, heating, manufactured, phase_change, thermal, vessel
+from ablasim.verify.apart import LIMITS, relative_l2
+from ablasim.verify.case import VALUE, Case, Outcome, Row, Tolerance, absolute, at_most
+from ablasim.verify.runner import inner_progress, require
+from ablasim.verify.scenes import by_dolfinx, by_jax, checked, solving_with
+
+TITLE = "Parity of the engines: exact solutions, orders in time"
+
+
+@dataclass
+class BothEngines:
+    """A solver of cases that solves everything twice.
+
+    Attributes:
+        finer: error of a time step over that which the case asks for, in each engine.
+        worst: largest relative L2 distance of two temperatures so far [-].
+        solved: how many problems.
+    """
+
+    finer: tuple[float, float]
+    worst: float = 0.0
+    solved: int = 0
+    longest: float = field(default=math.inf)
+
+    def __call__(self, problem: BioheatProblem, control: StepControl | None) -> Solution:
+        """The solution of the engine dolfinx, after it was held against that of the engine jax."""
+        asked = control or StepControl()
+        pair = [
+            checked(solver(problem, self._finer(asked, factor)))
+            for solver, factor in zip((by_jax, by_dolfinx), self.finer, strict=True)
+        ]
+        jax, dolfinx = (solution.temperature for solution in pair)
+        volume = problem.lump(np.ones(len(problem.mesh.cells)))
+        self.worst = max(self.worst, relative_l2(volume, jax, dolfinx))
+        self.solved += 1
+        return pair[1]
+
+    def _finer(self, asked: StepControl, factor: float) -> StepControl:
+        longest = min(asked.longest, self.longest)
+        return replace(asked, tolerance=factor * asked.tolerance, longest=longest)
+
+
+def through_both(case: Case, both: BothEngines) -> Iterator[Row]:
+    """Rows of one case of another family."""
+    with solving_with(both):
+        outcome = Outcome(case, tuple(case.compute()), 0.0)
+    require(both.solved > 0, "the case solved nothing")
+    many = f", the largest of {both.solved}" if both.solved > 1 else ""
+    yield absolute(f"temperature, relative L2{many}", "1", 0.0, both.worst, "temperature")
+    wrong = sum(outcome.verdict(row) is False for row in outcome.rows)
+    judged = sum(outcome.verdict(row) is not None for row in outcome.rows)
+    yield at_most(
+        f"numbers of {judged} outside the tolerance of the case, by dolfinx", "", 0.0, wrong, "own"
+    )
+
+
+SOLVED = (thermal, heating, electric, phase_change, vessel, blood, manufactured)
+"""Families whose exact solutions are solved for the temperature."""
+
+APART = ("F5b", "F13ii", "order-time-heat", "order-time-voltage", "order-time-power")
+"""Not solved through time, or about orders of steps of one length: those stand below."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What drives the time errors of a case down: factors of the step's error, longest step [s]."""
+
+    jax: float = 0.1
+    dolfinx: float = 0.01
+    longest: float = math.inf
+
+
+EFFORT: dict[str, Effort] = {}
+
+
+def _exact(case: Case) -> Case:
+    effort = EFFORT.get(case.name, Effort())
+
+    def compute() -> Iterator[Row]:
+        finer = (effort.jax, effort.dolfinx)
+        return through_both(case, BothEngines(finer, longest=effort.longest))
+
+    return Case(
+        name=f"parity-exact-{case.name}",
+        title=case.title,
+        kind="exact",
+        source="the closed form, and the other engine on the same mesh",
+        catches=f"in one engine only: {case.catches}",
+        tolerances={"temperature": LIMITS["temperature"], "own": Tolerance(0.0)},
+        compute=compute,
+        needs_dolfinx=True,
+    )
+
+
+def _wanted() -> Iterator[Case]:
+    for family in SOLVED:
+        for case in family.CASES:
+            if case.kind == "exact" and case.name not in APART:
+                yield case
+
+
+# -- orders in time of the engine dolfinx ----------------------------------------------------------
+
+ORDERS: dict[Scheme, float] = {"bdf2": 2.0, "euler": 1.0}
+
+STEPS = (6.0, 3.0, 1.5, 0.75)
+
+
+def order_in_time(scheme: Scheme, drive: str | None) -> Iterator[Row]:
+    """The transient of `manufactured` with steps of the engine dolfinx that halve."""
+    problem = manufactured.smooth_transient(drive)
+
+    def end(step: float) -> Solution:
+        control, options = StepControl(fixed=step), Options(scheme=scheme)
+        found = solve(
+            problem,
+            engine="dolfinx",
+            control=control,
+            options=options,
+            progress=inner_progress(),
+        )
+        return checked(found)
+
+    # a start that does not meet the walls' conditions is not smooth in time: let it settle first
+    problem = replace(problem, initial_temperature=end(0.3).temperature)
+    ends = [end(step).temperature for step in STEPS]
+    gaps = [float(np.sqrt(np.mean((a - b) ** 2))) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    for level, (coarse, fine) in enumerate(zip(gaps[:-1], gaps[1:], strict=True), start=1):
+        found = math.log2(coarse / fine)
+        what = f"order in time, level {level} to {level + 1}"
+        yield absolute(what, "", ORDERS[scheme], found)
+
+
+def _order(scheme: Scheme, drive: str | None) -> Case:
+    name = {"bdf2": "BDF2", "euler": "backward Euler"}[scheme]
+    what = f"RF at constant {drive}" if drive else "no RF"
+    return Case(
+        name=f"dolfinx-order-{scheme}-{drive or 'heat'}",
+        title=f"Order in time of the engine dolfinx with {name}, {what}",
+        kind="exact",
+        source="Richardson differences: an error of order p falls by 2^p as the step halves",
+        catches="a wrong coefficient of BDF2, and Joule heat or a load that lags behind sigma",
+        tolerances={VALUE: Tolerance(0.1)},
+        compute=partial(order_in_time, scheme, drive),
+        needs_dolfinx=True,
+    )
+
+
+CASES = (
+    *(_exact(case) for case in _wanted()),
+    *(_order(scheme, drive) for scheme in ORDERS for drive in (None, "voltage", "power")),
+)
