@@ -17,7 +17,7 @@ import numpy as np
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve import Solution, StepControl, solve
 from ablasim.solve.bdf import Scheme
-from ablasim.solve.dolfinx_engine import Options
+from ablasim.solve.dolfinx_options import Options
 from ablasim.verify import blood, electric, heating, manufactured, phase_change, thermal, vessel
 from ablasim.verify.apart import LIMITS, relative_l2
 from ablasim.verify.case import VALUE, Case, Outcome, Row, Tolerance, absolute, at_most
