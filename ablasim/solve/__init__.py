@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablasim.errors import UsageError
+from ablasim.physics.finite import refuse_not_finite
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import Progress, ProgressCallback
 from ablasim.solve.checkpoint import Checkpoint
@@ -57,7 +58,8 @@ def solve(
         fields: file for the final fields, which all ranks of "dolfinx" write together (.bp).
 
     Raises:
-        UsageError: an unknown engine, device or dtype, or one that the engine cannot use.
+        UsageError: an unknown engine, device or dtype, or one that the engine cannot use; numbers
+            of the problem that are not finite.
         ResourceError: no such device.
         Interrupted: on Ctrl-C, after the checkpoint was written.
     """
@@ -68,6 +70,7 @@ def solve(
     ):
         if got not in allowed:
             raise UsageError(f"{name}: got {got!r}; use {' or '.join(map(repr, allowed))}.")
+    refuse_not_finite(problem)
     control = control or StepControl()
     kept = None
     if checkpoint is not None:

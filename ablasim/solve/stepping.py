@@ -45,6 +45,10 @@ MOST_CHANGE = 0.1
 POTENTIAL_LIMIT = 1e-3
 """Relative residual at which the potential counts as failed; the engine has tried to mend it."""
 
+HOPELESS = 1e5
+"""Error [K] of a step whose equations the engine could not solve: it is not accepted even where the
+length of the steps is fixed."""
+
 SAFETY, SHRINK, GROW = 0.9, 0.2, 2.0
 """Of the step controller: aim below the tolerance, and change the step by these factors at most."""
 
@@ -197,7 +201,7 @@ def _step(
         step, hits = _fit(wanted, event - clock.now)
         trial, report = engine.advance(state, step, drive)
         error = max(float(report.error), control.tolerance * float(report.change) / MOST_CHANGE)
-        if control.fixed is not None or error <= control.tolerance:
+        if error <= control.tolerance or (control.fixed is not None and not error > HOPELESS):
             ending = event if hits else clock.now + step
             reading = _reading(engine, trial, drive, ending)
             excess = generator.excess(before, reading)

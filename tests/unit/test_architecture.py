@@ -36,6 +36,7 @@ LAYERS = (
     " ".join(law for law in LAWS if law not in CHECKED),
     "physics.antenna_coupling physics.antenna_heat",
     "physics.problem",
+    "physics.finite",
     "physics.binding",
     "solve.solution solve.layout solve.checkpoint",
     "solve.stepping",
