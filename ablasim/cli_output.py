@@ -246,6 +246,7 @@ FILES = (
     ("report.html", "the report: tables and pictures, in any browser"),
     ("preview.png", "three slices and a 3D view"),
     ("fields.vtu", "temperatures on the mesh, for ParaView or PyVista"),
+    ("fields.bp", "the same as every MPI rank wrote it, for ParaView (VTX)"),
     ("lethal_zone.vtp", "surface of the lethal zone"),
     ("tumour_margin.vtp", "surface of the tumour with its margin"),
     ("zone.nii.gz", "the zone as a label map, for 3D Slicer"),
@@ -258,7 +259,7 @@ FILES = (
 def print_files(directory: Path) -> None:
     """The files of a run that are there, each with what it is for."""
     print(f"Files in {directory}:")
-    print_rows([(f"  {name}", what) for name, what in FILES if (directory / name).is_file()])
+    print_rows([(f"  {name}", what) for name, what in FILES if (directory / name).exists()])
     if not (directory / "preview.png").is_file():
         print("  preview.png was not drawn: `ablasim doctor` says what is missing.")
 
