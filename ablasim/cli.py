@@ -384,9 +384,7 @@ def verify(
         return
     set_up_logging(verbose=verbose)
     page = page_path(output, write=write)
-    code = verify_cases(
-        cases, page=page, as_json=as_json, quiet=quiet, verbose=verbose, kept=kept
-    )
+    code = verify_cases(cases, page=page, as_json=as_json, quiet=quiet, verbose=verbose, kept=kept)
     if code:
         raise typer.Exit(code)
 
