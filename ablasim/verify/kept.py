@@ -30,14 +30,7 @@ class Kept:
             InputFileError: it cannot be read, or something else wrote it.
         """
         self.path = path
-        self.found: dict[str, Any] = {}
-        if path.is_file():
-            try:
-                self.found = json.loads(path.read_text(encoding="utf-8"))["outcomes"]
-            except (OSError, ValueError, KeyError, TypeError):
-                raise InputFileError(
-                    f"{path}: not a file of `ablasim verify --kept`; delete it or name another"
-                ) from None
+        self.found = _read(path)
 
     def outcome(self, case: Case) -> Outcome | None:
         """What is kept of a case; None where it is not, or has rows that the case cannot judge."""
@@ -62,6 +55,7 @@ class Kept:
             asdict(row) | {name: _text(getattr(row, name)) for name in NUMBERS}
             for row in outcome.rows
         ]
+        self.found |= _read(self.path)  # another part may have been running beside this one
         self.found[outcome.case.name] = {
             "seconds": outcome.seconds,
             "failure": outcome.failure,
@@ -96,6 +90,18 @@ def with_kept(
             if kept is not None:
                 kept.keep(known)
         yield known
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a file holds; nothing where there is none."""
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["outcomes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputFileError(
+            f"{path}: not a file of `ablasim verify --kept`; delete it or name another"
+        ) from None
 
 
 def _text(value: float) -> float | str:

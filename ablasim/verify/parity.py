@@ -55,7 +55,7 @@ MEMBERS = (
     Member("g16_four_tines_comsol"),
     Member("g1_needle_in_liver"),
     Member("g4_lehmann"),
-    Member("g5_tube_beside_antenna", FINEST, 1.0),
+    Member("g5_tube_beside_antenna", FINEST, 0.2),
     Member("g7_rempp_monopolar"),
     Member("g8_he_2010", FINEST, 1.0),
     Member("i1_code_to_code"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -27,37 +27,51 @@ from ablasim.verify.scenes import by_dolfinx, by_jax, checked, solving_with
 TITLE = "Parity of the engines: exact solutions, orders in time"
 
 
+@dataclass(frozen=True)
+class Effort:
+    """What drives the time errors of a case down, as shares of what the case asks for.
+
+    Attributes:
+        jax, dolfinx: of the error of a time step, in each engine.
+        longest: of the longest time step.
+    """
+
+    jax: float = 0.02
+    dolfinx: float = 0.002
+    longest: float = 0.1
+
+    def finer(self, asked: StepControl, share: float) -> StepControl:
+        """The control that a case asks for with smaller steps."""
+        longest = self.longest * asked.longest
+        return replace(asked, tolerance=share * asked.tolerance, longest=longest)
+
+
 @dataclass
 class BothEngines:
     """A solver of cases that solves everything twice.
 
     Attributes:
-        finer: error of a time step over that which the case asks for, in each engine.
+        effort: how much finer the steps are than the case asks for.
         worst: largest relative L2 distance of two temperatures so far [-].
         solved: how many problems.
     """
 
-    finer: tuple[float, float]
+    effort: Effort
     worst: float = 0.0
     solved: int = 0
-    longest: float = field(default=math.inf)
 
     def __call__(self, problem: BioheatProblem, control: StepControl | None) -> Solution:
         """The solution of the engine dolfinx, after it was held against that of the engine jax."""
         asked = control or StepControl()
         pair = [
-            checked(solver(problem, self._finer(asked, factor)))
-            for solver, factor in zip((by_jax, by_dolfinx), self.finer, strict=True)
+            checked(solver(problem, self.effort.finer(asked, factor)))
+            for solver, factor in ((by_jax, self.effort.jax), (by_dolfinx, self.effort.dolfinx))
         ]
         jax, dolfinx = (solution.temperature for solution in pair)
         volume = problem.lump(np.ones(len(problem.mesh.cells)))
         self.worst = max(self.worst, relative_l2(volume, jax, dolfinx))
         self.solved += 1
         return pair[1]
-
-    def _finer(self, asked: StepControl, factor: float) -> StepControl:
-        longest = min(asked.longest, self.longest)
-        return replace(asked, tolerance=factor * asked.tolerance, longest=longest)
 
 
 def through_both(case: Case, both: BothEngines) -> Iterator[Row]:
@@ -81,24 +95,12 @@ APART = ("F5b", "F13ii", "order-time-heat", "order-time-voltage", "order-time-po
 """Not solved through time, or about orders of steps of one length: those stand below."""
 
 
-@dataclass(frozen=True)
-class Effort:
-    """What drives the time errors of a case down: factors of the step's error, longest step [s]."""
-
-    jax: float = 0.1
-    dolfinx: float = 0.01
-    longest: float = math.inf
-
-
 EFFORT: dict[str, Effort] = {}
 
 
 def _exact(case: Case) -> Case:
-    effort = EFFORT.get(case.name, Effort())
-
     def compute() -> Iterator[Row]:
-        finer = (effort.jax, effort.dolfinx)
-        return through_both(case, BothEngines(finer, longest=effort.longest))
+        return through_both(case, BothEngines(EFFORT.get(case.name, Effort())))
 
     return Case(
         name=f"parity-exact-{case.name}",

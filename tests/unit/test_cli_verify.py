@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from math import inf, nan
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,40 @@ def test_the_list_loads_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.splitlines()[-1] == "0 []"
+
+
+def test_what_is_kept_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches parts of a long verification that lose each other, and numbers that change on the
+    way through the file."""
+    file, page, runs = tmp_path / "kept.json", tmp_path / "page.md", list[str]()
+
+    def counted(name: str, computed: float) -> Case:
+        def compute() -> list[Row]:
+            runs.append(name)
+            return [relative("theta", "K", 40.0, computed), Row("open", "K", nan, 1 / 3, inf, None)]
+
+        return Case(name, "", "exact", "s", "c", {VALUE: Tolerance(0.01)}, compute)
+
+    cases = (counted("A1", 40.1), counted("A2", 41.0), counted("B1", 40.2))
+    found = lambda: (Family("made_up", "Made up", cases),)  # noqa: E731
+    for place in ("ablasim.verify.registry", "ablasim.cli_verify", "ablasim.verify.page"):
+        monkeypatch.setattr(f"{place}.families", found)
+    assert cli.main(["verify", "B1", "-q", "--kept", str(file)]) == 0
+    assert cli.main(["verify", "A*", "-q", "--kept", str(file)]) == 1
+    assert runs == ["B1", "A1", "A2"]
+    assert cli.main(["verify", "-q", "--kept", str(file), "-o", str(page)]) == 1
+    assert runs == ["B1", "A1", "A2"]
+    kept = [line for line in page.read_text().splitlines() if line.startswith("| A2 | theta")]
+    assert kept == ["| A2 | theta | K | 40 | 41 | 2.5 % | 1 % | **FAIL** |"]
+    assert "3 cases: 2 pass, 1 fail" in page.read_text()
+    assert page.read_text().count("| open | K | - | 0.333333 | inf |") == 3
+
+
+def test_a_file_that_is_not_one_of_outcomes_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "kept.json").write_text("[1, 2]")
+    assert cli.main(["verify", "A1", "--kept", str(tmp_path / "kept.json")]) == 3
+    assert "not a file of" in capsys.readouterr().err
+    assert cli.main(["verify", "A1", "-q", "--kept", str(tmp_path / "no" / "kept.json")]) == 3
+    assert "cannot be written" in capsys.readouterr().err
