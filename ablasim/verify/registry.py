@@ -28,6 +28,7 @@ FAMILIES = (
     "published_rf",
     "published_mw",
     "published_flow",
+    "quadratic",
     "parity",
     "parity_exact",
 )

@@ -182,17 +182,26 @@ def slab(resolution: str, refine: int = 1) -> BioheatProblem:
     )
 
 
-def perfused_slab(resolution: str) -> Iterator[Row]:
-    """F7."""
+def perfused_slab(
+    resolution: str, control: StepControl = PRECISE, floor: float | None = None
+) -> Iterator[Row]:
+    """F7.
+
+    Args:
+        resolution: whose sizes the mesh has; at "fine" the order in space is observed too.
+        control: of the time steps of the transient.
+        floor: share of the step at the wall below which an error counts as a fraction of it;
+            by default FRONT_FLOOR.
+    """
     problem = slab(resolution)
     x = problem.mesh.points[:, 0]
     steady = exact.slab_steady(x, LENGTH, WALL, K, PERFUSION)
     yield from profile_rows("steady", x, excess(problem, STEADY), steady, SLAB_PLACES, 0.0)
     for time in (60.0, 300.0, 600.0):
-        theta = excess(replace(problem, generator=off(time)), PRECISE)
+        theta = excess(replace(problem, generator=off(time)), control)
         expected = exact.slab_transient(x, time, LENGTH, WALL, K, PERFUSION, CAPACITY)
-        floor = FRONT_FLOOR[resolution] * WALL
-        yield from profile_rows(f"{time:g} s", x, theta, expected, SLAB_PLACES, floor)
+        least = WALL * (FRONT_FLOOR[resolution] if floor is None else floor)
+        yield from profile_rows(f"{time:g} s", x, theta, expected, SLAB_PLACES, least)
     if resolution == "fine":
         errors = [slab_error(slab("standard", refine)) for refine in LEVELS]
         yield from observed_order(errors, "order in space, steady")
@@ -211,15 +220,17 @@ def warmed(resolution: str, refine: int = 1) -> BioheatProblem:
     return BioheatProblem(mesh, tissue(), LINEAR, off(300.0), walls=(wall,))
 
 
-def warmed_wall(resolution: str) -> Iterator[Row]:
-    """F8."""
+def warmed_wall(
+    resolution: str, control: StepControl = PRECISE, floor: float | None = None
+) -> Iterator[Row]:
+    """F8; the arguments as of `perfused_slab`."""
     problem = warmed(resolution)
     x = problem.mesh.points[:, 0]
     for time in (10.0, 60.0, 300.0):
-        theta = excess(replace(problem, generator=off(time)), PRECISE)
+        theta = excess(replace(problem, generator=off(time)), control)
         expected = exact.robin_half_space(x, time, LIQUID, COEFFICIENT, K, CAPACITY)
-        floor = FRONT_FLOOR[resolution] * LIQUID
-        yield from profile_rows(f"{time:g} s", x, theta, expected, WALL_PLACES, floor)
+        least = LIQUID * (FRONT_FLOOR[resolution] if floor is None else floor)
+        yield from profile_rows(f"{time:g} s", x, theta, expected, WALL_PLACES, least)
     if resolution == "fine":
         errors = []
         for refine in LEVELS:
