@@ -144,16 +144,16 @@ def _draw_side(figure: Figure, comparison: Comparison, slices: ComparedSlices) -
     summary, left = comparison.summary, SIDE / across
     y = 9.33
     for line in _headlines(comparison):
-        figure.text(left, y / up, line, fontsize=10.5, weight="bold", color=INK, va="center")
+        figure.text(left, y / up, line, fontsize=9.6, weight="bold", color=INK, va="center")
         y -= 0.22
     y -= 0.1
-    columns = (SIDE, SIDE + 2.45, SIDE + 3.02, SIDE + 3.66, SIDE + 4.28)
+    columns = (SIDE, SIDE + 2.36, SIDE + 2.88, SIDE + 3.58, SIDE + 4.28)
     table = [("", "A", "B", "B \N{MINUS SIGN} A", "%"), *pair_rows(summary, short=True)]
     for number, row in enumerate(table):
         for column, (x, cell) in enumerate(zip(columns, row, strict=True)):
             text = cell.replace("-", "\N{MINUS SIGN}") if column else cell
             weight = "bold" if number == 0 else "normal"
-            figure.text(x / across, y / up, text, fontsize=9, color=INK, weight=weight,
+            figure.text(x / across, y / up, text, fontsize=8.6, color=INK, weight=weight,
                         ha="right" if column else "left", va="center")  # fmt: skip
         if number == 0:
             rule = [(y - 0.1) / up] * 2

@@ -117,11 +117,17 @@ def _number(value: float | None, digits: int | None) -> str:
     return f"{value:.1e}" if digits is None else f"{value:.{digits}f}"
 
 
+TINY = 1e-3
+"""Differences below it are written with an exponent: they are noise of the numerics."""
+
+
 def signed(value: float, whole: bool = False) -> str:
-    """A difference with its sign and three significant digits, or as a whole number; a plain 0 for
-    none at all."""
+    """A difference with its sign and three significant digits (two of tiny ones), or as a whole
+    number; a plain 0 for none at all."""
     if value == 0.0:
         return "0"
+    if abs(value) < TINY:
+        return f"{value:+.1e}"
     return f"{value:+.0f}" if whole or abs(value) >= 1e3 else f"{value:+#.3g}".removesuffix(".")
 
 
