@@ -60,8 +60,8 @@ class Options:
 
     scheme: Scheme = "bdf2"
     degree: int = 1
-    heat_tolerance: float = 1e-10
-    potential_tolerance: float = 1e-8
+    heat_tolerance: float = 1e-12
+    potential_tolerance: float = 1e-10
 
 
 def parse_options(text: str, source: str = "--petsc") -> dict[str, str | None]:
