@@ -23,7 +23,7 @@ class Gathering(Space, Protocol):
 
 
 def arguments(doc: str | None) -> argparse.Namespace:
-    """CASE OUT --controls TOLERANCE:LAG[:STEP[:ORDER]] ... --joule points|cells."""
+    """CASE OUT --controls TOLERANCE:LAG[:STEP[:ORDER]] ... and the choices of form."""
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -31,8 +31,8 @@ def arguments(doc: str | None) -> argparse.Namespace:
     parser.add_argument("out", type=Path)
     parser.add_argument("--controls", nargs="+", required=True)
     parser.add_argument("--joule", choices=("points", "cells"), default="points")
-    known, _ = parser.parse_known_args()  # what is left is PETSc's
-    return known
+    parser.add_argument("--assembly", choices=("cells", "forms"), default="cells")
+    return parser.parse_args()
 
 
 def parse(text: str) -> Control:

@@ -26,6 +26,9 @@ Floats = NDArray[np.float64]
 MOST_ITERATIONS = 12
 """Of Newton in one step; a step that needs more is repeated with half its length."""
 
+MOST_LAGGED = 1
+"""Steps in a row without a new potential: two in a row gained nothing, their error is too large."""
+
 BESIDE = 0.1
 """How far outside the vaporisation band a point is put that leaves it in an iteration [K]."""
 
@@ -199,7 +202,7 @@ def integrate(space: Space, control: Control) -> Outcome:
     source = _Source([], [], 0.0)
     source.renew(space, 0.0, temperature)
     account = _Account(space, source.at(0.0), temperature, peak)
-    now, step = 0.0, control.step or FIRST_STEP
+    now, step, since = 0.0, control.step or FIRST_STEP, 0
     counts = {"steps": 0, "rejected": 0, "newton": 0, "potentials": 1}
     while now < p.duration * (1.0 - 1e-12):
         step = _fit(step, p.duration - now)
@@ -212,19 +215,20 @@ def integrate(space: Space, control: Control) -> Outcome:
             continue
         temperature = p.temperature(solved.enthalpy)
         local = _local_error(past, end, solved.enthalpy, control.order)
-        if space.sigma_change(temperature) > control.lag:
-            kept = _Source(source.times, source.heats, source.conductance)
+        kept, due = source, control.lag == 0 or since == MOST_LAGGED
+        due = due or space.sigma_change(temperature) > control.lag
+        if due:
+            source = _Source(source.times, source.heats, source.conductance)
             change = source.renew(space, end, temperature)
             counts["potentials"] += 1
             local = local + step * change / p.volume
-        else:
-            kept = source
         error = _size(space, solved.enthalpy, local, temperature)
         if control.tolerance and error > control.tolerance and step > 1e-3:
             counts["rejected"] += 1
             source = kept
             step *= max(SHRINK, SAFETY * (control.tolerance / error) ** (1 / (control.order + 1)))
             continue
+        since = 0 if due else since + 1
         past = [*past[-2:], (end, solved.enthalpy)]
         peak = np.maximum(peak, temperature)
         account.add(step, heat, temperature, peak)
