@@ -59,7 +59,6 @@ def run(
     """Integrate at every accuracy; fields to OUT/<number>.npz, the rest to OUT/runs.json."""
     rows = []
     for number, text in enumerate(options.controls):
-        space.iterations = 0
         outcome = integrate(space, parse(text))
         fields = [space.gather(values) for values in (outcome.temperature, outcome.peak)]
         if fields[0] is not None:
@@ -67,6 +66,7 @@ def run(
         rows.append(
             {
                 "control": text,
+                "start_s": outcome.start_seconds,
                 "solve_s": outcome.seconds,
                 "impedance_ohm": 1.0 / outcome.conductance,
                 **outcome.counts,

@@ -53,10 +53,9 @@ class DolfinxSpace:
         self.comm = MPI.COMM_WORLD
         self.joule, self.by_forms = joule, assembly == "forms"
         self.jit = {"cache_dir": cache, "cffi_extra_compile_args": ["-O3", "-march=native"]}
-        self.iterations = self.potential_iterations = 0
         self._distribute(case)
         started = time.perf_counter()
-        self._compile()
+        self._compile(len(case.wall_h))
         self.compile_seconds = time.perf_counter() - started
         self._fill(case)
 
@@ -90,7 +89,7 @@ class DolfinxSpace:
         )
         self.walls = ufl.Measure("ds", domain=domain, subdomain_data=tags)
 
-    def _compile(self) -> None:
+    def _compile(self, walls: int) -> None:
         """The forms; the first time they are compiled by the machine's C compiler."""
         u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
         self.cell_value = fem.Function(self.by_cell)  # of whatever is assembled
@@ -100,7 +99,7 @@ class DolfinxSpace:
         self.stiffness = self._form(c * ufl.inner(grad(u), grad(v)) * ufl.dx)
         self.lump = self._form(c * v * ufl.dx(metadata=lumped))
         self.heat_of_cells = self._form(c * ufl.inner(grad(self.phi), grad(self.phi)) * v * ufl.dx)
-        self.wall_lump = [self._form(v * self.walls(i, metadata=lumped)) for i in range(2)]
+        self.wall_lump = [self._form(v * self.walls(i, metadata=lumped)) for i in range(walls)]
 
     def _form(self, expression: ufl.Form) -> fem.Form:
         return fem.form(expression, jit_options=self.jit)
@@ -169,12 +168,9 @@ class DolfinxSpace:
             self._set_up_coordinates()
         self.free_matrix: PETSc.Mat | None = None
         self.phi_solver: PETSc.KSP | None = None
-        self.fresh, self.reused = 0, False
         self.made_for: PETSc.Mat | None = None
-        ones = np.where(active, 1.0, 0.0)
-        self.potential = ones.copy()
-        self.solved_sigma = np.empty(0)
-        self.sigma_weight = np.empty(0)
+        self.potential = self.solved_sigma = self.sigma_weight = np.empty(0)
+        self.begin()
 
     def _set_up_coordinates(self) -> None:
         """The cells' stiffness for sigma = 1, and a matrix that knows where each entry goes."""
@@ -231,6 +227,14 @@ class DolfinxSpace:
         vector = fem.assemble_vector(form)
         vector.scatter_reverse(la.InsertMode.add)
         return vector.array[: self.owned].copy()
+
+    def begin(self) -> None:
+        """Forget what an earlier run has left: guess, multigrid, counts."""
+        self.fresh, self.reused = 0, False
+        self.iterations = self.potential_iterations = 0
+        if self.phi_solver is not None:
+            self.phi_solver.destroy()
+            self.phi_solver = None
 
     # -- what a step needs ---------------------------------------------------------------------
 

@@ -131,6 +131,10 @@ class Space(Protocol):
 
     points: Points
     iterations: int
+    potential_iterations: int
+
+    def begin(self) -> None:
+        """Forget what an earlier run has left: guess, multigrid, counts."""
 
     def conduct(self, theta: Floats) -> Floats:
         """K theta (n,) [W]."""
@@ -150,11 +154,12 @@ class Space(Protocol):
 
 @dataclass
 class Outcome:
-    """Fields at the end of a run, and what it took."""
+    """Fields at the end of a run, and what it took: up to the end of the first step, and after."""
 
     temperature: Floats
     peak: Floats
     conductance: float
+    start_seconds: float
     seconds: float
     energy: dict[str, float]
     counts: dict[str, int] = field(default_factory=dict)
@@ -194,8 +199,9 @@ class _Source:
 
 def integrate(space: Space, control: Control) -> Outcome:
     """March from time zero to the end of the treatment."""
-    begun = time.perf_counter()
+    begun, first = time.perf_counter(), 0.0
     p = space.points
+    space.begin()
     temperature = p.start.copy()
     peak = temperature.copy()
     past = [(0.0, p.enthalpy(temperature))]
@@ -233,15 +239,21 @@ def integrate(space: Space, control: Control) -> Outcome:
         peak = np.maximum(peak, temperature)
         account.add(step, heat, temperature, peak)
         now, counts["steps"] = end, counts["steps"] + 1
+        first = first or time.perf_counter()
         if control.tolerance:
             wanted = SAFETY * (control.tolerance / max(error, 1e-12)) ** (1 / (control.order + 1))
             step = min(step * min(GROW, max(wanted, SHRINK)), LONGEST_STEP)
         else:
             step = control.step
-    counts["cg_iterations"] = space.iterations
+    counts |= {
+        "heat_iterations": space.iterations,
+        "potential_iterations": space.potential_iterations,
+    }
     energy = account.close(p.volume * (past[-1][1] - p.enthalpy(p.start)))
-    seconds = time.perf_counter() - begun
-    return Outcome(temperature, peak, source.conductance, seconds, energy, counts)
+    ended = time.perf_counter()
+    return Outcome(
+        temperature, peak, source.conductance, first - begun, ended - first, energy, counts
+    )
 
 
 def _fit(step: float, rest: float) -> float:

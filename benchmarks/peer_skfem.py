@@ -61,7 +61,6 @@ class SkfemSpace:
 
     def __init__(self, case: Case, joule: str):
         self.joule = joule
-        self.iterations = self.potential_iterations = 0
         self.region = case.region
         points, cells = np.ascontiguousarray(case.points.T), np.ascontiguousarray(case.cells.T)
         self.mesh = skfem.MeshTet(points, cells.astype(np.int64))
@@ -105,7 +104,7 @@ class SkfemSpace:
         wet, dry, latent = (
             self._lumped(m[row][self.region]) / volume for row in (WET, DRY, LATENT)
         )
-        area = [self._area(case.wall_faces[case.wall_of == i], element) for i in range(2)]
+        area = [self._area(case.wall_faces[case.wall_of == i], element) for i in range(len(case.wall_h))]
         free = np.isnan(case.fixed)
         ratios = m[SLOPE] / m[CONDUCTIVITY]
         assert np.allclose(ratios, ratios[0], rtol=1e-12)
@@ -165,10 +164,16 @@ class SkfemSpace:
         self.inner_index = inner.indices, inner.indptr
         rows = np.repeat(np.arange(len(self.free_phi)), np.diff(inner.indptr))
         self.inner_diagonal = np.flatnonzero(rows == inner.indices)
-        self.potential = np.where(case.active, 1.0, 0.0)
         self.preconditioner: LinearOperator | None = None
         self.fresh = 0
+        self.begin()
         self.solved_sigma = self.sigma_weight = np.empty(0)
+
+    def begin(self) -> None:
+        """Forget what an earlier run has left: guess, multigrid, counts."""
+        self.potential = np.where(self.active, 1.0, 0.0)
+        self.preconditioner = None
+        self.iterations = self.potential_iterations = 0
 
     # -- what a step needs ---------------------------------------------------------------------
 
