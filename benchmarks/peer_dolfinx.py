@@ -126,8 +126,7 @@ class DolfinxSpace:
             perfusion=self._lumped(m[PERFUSION][self.region]),
             wall=sum(h * a for h, a in zip(case.wall_h, area, strict=True)),
             wall_heat=sum(
-                h * t * a
-                for h, t, a in zip(case.wall_h, case.wall_temperature, area, strict=True)
+                h * t * a for h, t, a in zip(case.wall_h, case.wall_temperature, area, strict=True)
             ),
             free=free,
             start=np.where(free, start, fixed),

@@ -322,9 +322,7 @@ def _close(wanted: Floats, temperature: Floats, band: tuple[float, float]) -> Fl
     return close
 
 
-def _differences(
-    past: list[tuple[float, Floats]], end: float, order: int
-) -> tuple[float, Floats]:
+def _differences(past: list[tuple[float, Floats]], end: float, order: int) -> tuple[float, Floats]:
     """dH/dt at the end of the step as `lead` H + `known`, by BDF2 or at first by Euler."""
     now, last = past[-1]
     h = end - now
@@ -372,7 +370,9 @@ def _local_error(
 def _size(space: Space, enthalpy: Floats, change: Floats, temperature: Floats) -> float:
     """Root mean square over the heated tissue of a change of H, as temperature [K]."""
     p = space.points
-    shift = np.minimum(np.abs(p.temperature(enthalpy + change) - p.temperature(enthalpy)), MOST_SHIFT)
+    shift = np.minimum(
+        np.abs(p.temperature(enthalpy + change) - p.temperature(enthalpy)), MOST_SHIFT
+    )
     warm = space.total(np.where(temperature - p.blood > 1.0, p.volume, 0.0))
     return float(np.sqrt(space.total(p.volume * shift**2) / max(warm, LEAST_HEATED)))
 

@@ -104,7 +104,9 @@ class SkfemSpace:
         wet, dry, latent = (
             self._lumped(m[row][self.region]) / volume for row in (WET, DRY, LATENT)
         )
-        area = [self._area(case.wall_faces[case.wall_of == i], element) for i in range(len(case.wall_h))]
+        area = [
+            self._area(case.wall_faces[case.wall_of == i], element) for i in range(len(case.wall_h))
+        ]
         free = np.isnan(case.fixed)
         ratios = m[SLOPE] / m[CONDUCTIVITY]
         assert np.allclose(ratios, ratios[0], rtol=1e-12)
@@ -116,8 +118,7 @@ class SkfemSpace:
             perfusion=self._lumped(m[PERFUSION][self.region]),
             wall=sum(h * a for h, a in zip(case.wall_h, area, strict=True)),
             wall_heat=sum(
-                h * t * a
-                for h, t, a in zip(case.wall_h, case.wall_temperature, area, strict=True)
+                h * t * a for h, t, a in zip(case.wall_h, case.wall_temperature, area, strict=True)
             ),
             free=free,
             start=np.where(free, start, case.fixed),
