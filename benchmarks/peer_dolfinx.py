@@ -37,7 +37,7 @@ from ablasim.physics import tissue  # noqa: E402
 
 Floats = NDArray[np.float64]
 
-POTENTIAL_TOLERANCE, HEAT_TOLERANCE = 1e-6, 1e-4
+POTENTIAL_TOLERANCE, HEAT_TOLERANCE = 1e-4, 1e-3
 """Of CG, relative; Newton repeats the heat's with the residual that is left."""
 
 GROWTH = 2.5
@@ -369,7 +369,7 @@ def main() -> None:
     options = peer_child.arguments(__doc__)
     comm = MPI.COMM_WORLD
     case = Case.read(options.case)
-    # a compilation that is killed leaves an empty file that fails all later runs: a cache of our own
+    # a cache of our own: what a killed compilation leaves in a shared one fails all later runs
     place = tempfile.mkdtemp(prefix="peer-ffcx-") if comm.rank == 0 else None
     space = DolfinxSpace(case, options.joule, options.assembly, comm.bcast(place))
     peer_child.run(

@@ -22,7 +22,7 @@ from ablasim.solve import Solution, Status, StepControl
 
 
 def arguments() -> argparse.Namespace:
-    """RESOLUTION OUT --engine NAME --dtype NAME --controls TOLERANCE:LONGEST ..."""
+    """RESOLUTION OUT --engine NAME --dtype NAME --controls TOLERANCE:LONGEST[:FIXED] ..."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("resolution")
     parser.add_argument("out", type=Path)
@@ -57,14 +57,14 @@ def main() -> None:
         os.environ["ABLASIM_CACHE_DIR"] = empty
         rows = []
         for number, text in enumerate(options.controls):
-            tolerance, longest = (float(part) for part in text.split(":"))
+            tolerance, longest, *fixed = (float(part) for part in text.split(":"))
             begun = time.perf_counter()
             solution = ablasim.solve_problem(
                 problem,
                 engine=options.engine,
                 device="cpu",
                 dtype=options.dtype,
-                control=StepControl(tolerance=tolerance, longest=longest),
+                control=StepControl(tolerance, longest, *fixed),
             )
             rows.append(row(text, solution, time.perf_counter() - begun))
             np.savez(

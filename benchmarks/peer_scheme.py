@@ -27,12 +27,16 @@ MOST_ITERATIONS = 12
 """Of Newton in one step; a step that needs more is repeated with half its length."""
 
 MOST_LAGGED = 1
-"""Steps in a row without a new potential: two in a row gained nothing, their error is too large."""
+"""Steps in a row without a new potential: with two the error grew faster than the time fell."""
 
 BESIDE = 0.1
 """How far outside the vaporisation band a point is put that leaves it in an iteration [K]."""
 
-REST = 1e-3
+EQUAL_STEPS_GOAL = 0.03
+"""Last change of Newton's iteration with equal steps, root mean square [K]; tighter ones cost
+iterations and bring nothing. Where the step is adapted, a tenth of its tolerance."""
+
+REST = 1e-2
 """Sum of the heat that a step may leave unbalanced, relative to the power."""
 
 FIRST_STEP, LONGEST_STEP = 0.2, 60.0
@@ -284,7 +288,7 @@ def _step(
     ahead = p.temperature(np.where(p.free, _extrapolated(past, end), past[-1][1]))
     enthalpy = p.enthalpy(_close(ahead, p.temperature(past[-1][1]), p.band))
     off = peak >= p.shutdown
-    goal = 0.1 * control.tolerance if control.tolerance else 1e-3
+    goal = 0.1 * control.tolerance or EQUAL_STEPS_GOAL
     size = np.inf
     for iteration in range(MOST_ITERATIONS + 1):
         temperature = p.temperature(enthalpy)

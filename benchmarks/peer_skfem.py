@@ -31,7 +31,7 @@ from ablasim.physics import tissue  # noqa: E402
 
 Floats = NDArray[np.float64]
 
-POTENTIAL_TOLERANCE, HEAT_TOLERANCE = 1e-6, 1e-4
+POTENTIAL_TOLERANCE, HEAT_TOLERANCE = 1e-4, 1e-3
 """Of CG, relative; Newton repeats the heat's with the residual that is left."""
 
 GROWTH = 2.5

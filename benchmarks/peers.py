@@ -40,7 +40,7 @@ Floats = NDArray[np.float64]
 
 HERE = Path(__file__).resolve().parent
 LETHAL_C = 60.0
-TARGETS = (1.0, 0.3, 0.1)
+TARGETS = (1.0, 0.3, 0.1, 0.03)
 """Errors [%] whose times are read off."""
 
 WORST_TEMPERATURE, WORST_VOLUME = 5e-3, 0.1
@@ -88,10 +88,17 @@ class Contender:
 
 
 PEER_FAMILIES = {
-    "potential every step": ("0.5:0", "0.2:0", "0.1:0", "0.05:0", "0.02:0"),
-    "potential lagged": ("0.5:0.05", "0.2:0.05", "0.1:0.05"),
+    "equal steps": ("0:0:60", "0:0:40", "0:0:20", "0:0:10", "0:0:5"),
+    "equal steps, potential lagged": ("0:0.02:40", "0:0.02:20", "0:0.02:10"),
+    "adaptive": ("0.5:0", "0.1:0", "0.05:0"),
 }
-ENGINE_FAMILIES = {"tolerance": ("5:120", "1:60", "0.4:30", "0.2:15", "0.05:15")}
+"""TOLERANCE:LAG:STEP as `peer_child.parse` reads it."""
+
+ENGINE_FAMILIES = {
+    "adaptive": ("5:120", "1:60", "0.4:30", "0.2:15", "0.05:15"),
+    "equal steps": ("0:60:60", "0:40:40", "0:20:20", "0:10:10"),
+}
+"""TOLERANCE:LONGEST:FIXED of a StepControl."""
 
 REFERENCE = Contender("reference", "peer_engine.py", ("--engine", "jax"), {})
 CONTENDERS = {
@@ -102,10 +109,10 @@ CONTENDERS = {
         "DOLFINx + PETSc, 2 ranks", "peer_dolfinx.py", (), PEER_FAMILIES, 2, "dolfinx"
     ),
     "dolfinx_forms": Contender(
-        "DOLFINx + PETSc, 1 rank, forms assembled",
+        "DOLFINx + PETSc, 1 rank, form assembled",
         "peer_dolfinx.py",
         ("--assembly", "forms"),
-        {"potential every step": ("0.1:0", "0.05:0")},
+        {"equal steps": ("0:0:40", "0:0:20", "0:0:10")},
         needs="dolfinx",
     ),
     "skfem": Contender("scikit-fem + PyAMG", "peer_skfem.py", (), PEER_FAMILIES, needs="skfem"),
@@ -130,7 +137,7 @@ NATURAL = Contender(
     "plain integral of sigma |grad phi|^2",
     "peer_skfem.py",
     ("--joule", "cells"),
-    {"natural": ("0.05:0",)},
+    {"natural": ("0:0:5",)},
     needs="skfem",
 )
 """What the form is worth: the heat of a cell shared equally by its corners, else the same."""
@@ -209,7 +216,7 @@ def judged(who: Contender, judge: Judge, name: str, smoke: bool) -> dict[str, An
     for number, run in enumerate(left["runs"]):
         with np.load(judge.place / name / f"{number}.npz") as stored:
             run |= judge.errors(dict(stored))
-    finest = min(left["runs"], key=lambda run: float(run["control"].split(":")[0]))
+    finest = max(left["runs"], key=lambda run: int(run["steps"]))
     check(who, finest)
     rows = iter(left.pop("runs"))
     grouped = {name: [next(rows) for _ in family] for name, family in families.items()}
