@@ -370,15 +370,16 @@ def main() -> None:
     comm = MPI.COMM_WORLD
     case = Case.read(options.case)
     # a cache of our own: what a killed compilation leaves in a shared one fails all later runs
-    place = tempfile.mkdtemp(prefix="peer-ffcx-") if comm.rank == 0 else None
-    space = DolfinxSpace(case, options.joule, options.assembly, comm.bcast(place))
-    peer_child.run(
-        space,
-        options,
-        setup=time.perf_counter() - BEGUN - space.compile_seconds,
-        compilation=space.compile_seconds,
-        comm=comm,
-    )
+    with tempfile.TemporaryDirectory(prefix="peer-ffcx-") as own:  # the other ranks' stay empty
+        space = DolfinxSpace(case, options.joule, options.assembly, comm.bcast(own))
+        peer_child.run(
+            space,
+            options,
+            setup=time.perf_counter() - BEGUN - space.compile_seconds,
+            compilation=space.compile_seconds,
+            comm=comm,
+        )
+        comm.barrier()
 
 
 if __name__ == "__main__":

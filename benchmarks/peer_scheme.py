@@ -32,11 +32,12 @@ MOST_LAGGED = 1
 BESIDE = 0.1
 """How far outside the vaporisation band a point is put that leaves it in an iteration [K]."""
 
-EQUAL_STEPS_GOAL = 0.03
-"""Last change of Newton's iteration with equal steps, root mean square [K]; tighter ones cost
-iterations and bring nothing. Where the step is adapted, a tenth of its tolerance."""
+EQUAL_STEPS_GOAL, MOST_GOAL = 7.5e-5, 0.03
+"""Last change of Newton's iteration with equal steps, root mean square: per square of the step
+[K/s2], as the error of BDF2 falls, and at most [K]. Where the step is adapted, it is a tenth of
+its tolerance."""
 
-REST = 1e-2
+REST = 1e-3
 """Sum of the heat that a step may leave unbalanced, relative to the power."""
 
 FIRST_STEP, LONGEST_STEP = 0.2, 60.0
@@ -288,7 +289,7 @@ def _step(
     ahead = p.temperature(np.where(p.free, _extrapolated(past, end), past[-1][1]))
     enthalpy = p.enthalpy(_close(ahead, p.temperature(past[-1][1]), p.band))
     off = peak >= p.shutdown
-    goal = 0.1 * control.tolerance or EQUAL_STEPS_GOAL
+    goal = 0.1 * control.tolerance or min(EQUAL_STEPS_GOAL * control.step**2, MOST_GOAL)
     size = np.inf
     for iteration in range(MOST_ITERATIONS + 1):
         temperature = p.temperature(enthalpy)
