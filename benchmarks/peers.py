@@ -46,9 +46,11 @@ LETHAL_C = 60.0
 TARGETS = (1.0, 0.3, 0.1, 0.03)
 """Errors [%] whose times are read off."""
 
-WORST_TEMPERATURE, WORST_VOLUME = 5e-3, 0.1
+WORST_TEMPERATURE, WORST_VOLUME = 5e-3, 0.5
 """A contender's finest run must be so close to the reference, or its times count for nothing: the
-rise of temperature in the relative L2 norm, and the zone's volume [%]."""
+rise of temperature in the relative L2 norm, and the zone's volume [%]. It has to tell another law
+or form from an error in time or rounding, which the table shows: the plain integral of the Joule
+heat moves the volume by about 1 %."""
 
 WORST_BALANCE = {"float64": 1e-6, "float32": 1e-5, "peer": 2e-2}
 """Open part of the heat account, of the heat delivered: ablasim's engines keep theirs to rounding;
