@@ -63,7 +63,7 @@ class Size:
 
 
 SIZES = {
-    "50k": Size("standard", 0, 10),
+    "50k": Size("standard", 0, 6),
     "400k": Size("standard", 1, 6),
     "1500k": Size("fine", 1, 4),
 }
@@ -101,6 +101,7 @@ def summed_up(run: dict[str, Any]) -> dict[str, Any]:
     first = everyone[0]
     return {
         "step_median_s": float(np.median(steps)),
+        "step_mean_s": float(steps.mean()),
         "step_shortest_s": float(steps.min()),
         "step_longest_s": float(steps.max()),
         "steps": len(steps),
@@ -186,7 +187,8 @@ def counts(folder: Path) -> dict[str, Any]:
             found["parts"].append(parts(dealt["per_rank"]))
     place = folder / f"{SIZES['50k'].resolution}{SIZES['50k'].refinements}.npz"
     for count in MANY_COUNTED:
-        run = summed_up(on_ranks(count, place, "--steps", "2"))
+        # the steps of the timed runs, so that the iterations compare
+        run = summed_up(on_ranks(count, place, "--steps", str(SIZES["50k"].steps)))
         names = ("newton_iterations", "heat_linear_iterations", "potential_iterations", "per_step")
         found["iterations"].append({"ranks": count, **{name: run[name] for name in names}})
     return found
