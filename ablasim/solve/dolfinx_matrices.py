@@ -100,15 +100,16 @@ class Wall:
         ds = ufl.Measure("ds", share.mesh, subdomain_data=tags)
         w, d = ufl.TestFunction(share.linear), matrices.density
         with compiling(share.comm) as options:
-            self._area = fem.form(w * ds(1), jit_options=options)
+            area = fem.form(w * ds(1), jit_options=options)
             self._load = fem.form(d * v * ds(1), jit_options=options)
             self._mass = None
             if share.space is not share.linear:
                 self._mass = fem.form(d * u * v * ds(1), jit_options=options)
+        self._areas = assembled_vector(area)
 
     def area(self) -> Floats:
         """Area that belongs to each of this rank's points (v,) [m2]."""
-        return assembled_vector(self._area)
+        return self._areas
 
     def load(self, density: Floats) -> Floats:
         """Integrals of d times the nodes' functions (p,), lumped for linear functions."""

@@ -11,6 +11,7 @@ where a cell needs all its nodes, the ghosts are filled in first.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -112,11 +113,16 @@ class Share:
         whole[np.concatenate(numbers)] = joined
         return whole
 
-    def with_ghosts(self, own: Floats) -> Floats:
-        """Values at own nodes and ghosts from those at the own (p,)."""
+    @cached_property
+    def _exchange(self) -> Any:
+        """A vector over own nodes and ghosts; to make one, the ranks must talk."""
         from dolfinx import la
 
-        vector = la.vector(self.space.dofmap.index_map, 1)
+        return la.vector(self.space.dofmap.index_map, 1)
+
+    def with_ghosts(self, own: Floats) -> Floats:
+        """Values at own nodes and ghosts from those at the own (p,)."""
+        vector = self._exchange
         vector.array[: self.owned] = own
         vector.scatter_forward()
         filled: Floats = vector.array.copy()
