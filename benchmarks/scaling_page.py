@@ -23,6 +23,9 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "scaling.md"
 ROW_BYTES = 15 * (8 + 8)
 """A ghost's row of the matrix of sigma: 15 entries, each a number and two indices of 4 bytes."""
 
+BUSY = 0.9
+"""Share of the time for which every rank must have had a core; MPI keeps it busy while it waits."""
+
 RUN_STEPS = 150
 """Steps of a treatment of twelve minutes."""
 
@@ -144,13 +147,14 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 def machine(content: Record) -> str:
     """Where and with what it was measured."""
     place, libraries = content["machine"], next(iter(content["sizes"].values()))["libraries"]
-    load = ", ".join(f"{s['load_average_before']:.1f}" for s in content["sizes"].values())
     hottest = ", ".join(f"{s['hottest_C']:.1f}" for s in content["sizes"].values())
-    return (
+    shares = [run["core_share"] for s in content["sizes"].values() for run in s["ranks"].values()]
+    busy = "**The machine was busy: the times below say little.** " if min(shares) < BUSY else ""
+    return busy + (
         f"Measured on {content['date']}: {place['processor']}, {place['cores']} cores,"
         f" {place['system']}, Python {place['python']}; DOLFINx {libraries['dolfinx']},"
-        f" PETSc {libraries['petsc']}, ablasim {content['versions']['ablasim']}. Load average of"
-        f" the machine before each size: {load} (0 is a machine with nothing else to do)."
+        f" PETSc {libraries['petsc']}, ablasim {content['versions']['ablasim']}. In the"
+        f" timed steps every rank had a core for at least {100.0 * min(shares):.0f} % of the time."
         f" Hottest point at the end: {hottest} °C."
     )
 
@@ -316,6 +320,7 @@ def halves(content: Record) -> str:
     head = ["points, network", "ranks at 50 %", "points per rank there", "step there"]
     head += [f"{RUN_STEPS} steps there", "set-up, if it does not shrink"]
     rows = []
+    smallest = min(entry["points"] / entry["ranks"] for entry in content["counts"]["parts"])
     for name, size in content["sizes"].items():
         found = model_of(content, name)
         for network in NETWORKS:
@@ -325,13 +330,15 @@ def halves(content: Record) -> str:
                 [
                     f"{_number(size['points'])}, {network.name.split()[0]}",
                     str(ranks),
-                    _number(round(size["points"] / ranks, -2)),
+                    _number(round(size["points"] / ranks, -2))
+                    + (" *" if size["points"] / ranks < smallest else ""),
                     _time(step),
                     _time(RUN_STEPS * step),
                     _time(found.set_up),
                 ]
             )
-    return table(head, rows)
+    note = f"\n\n\\* smaller than the smallest part that was counted, {_number(smallest)} points."
+    return table(head, rows) + note
 
 
 BLOCKS: dict[str, Callable[[Record], str]] = {

@@ -164,18 +164,19 @@ def measure(mesh_file: Path, scenario_file: Path, steps: int, answer: Path) -> d
     started_at = time.perf_counter()
     generator = engine.problem.generator
     drive = generator.drive(generator.start(Reading(0.0, 1.0 / engine.conductance(state))), 0.0)
-    seconds, reports, counted = [], [], petsc_counts()
+    seconds, busy, reports, counted = [], [], [], petsc_counts()
     with linear_iterations(engine, tally):
         for number, step in enumerate([*WARM_UP_S, *[STEP_S] * steps]):
             if number == len(WARM_UP_S):
                 tally.clear()
                 counted, newton = petsc_counts(), engine.stages
             comm.barrier()
-            step_begun = time.perf_counter()
+            step_begun, used = time.perf_counter(), time.process_time()
             state, report = engine.advance(state, step, drive)
             assert report.error < FAILED, f"step {number} was not solved"
             state = engine.accept(state, report, drive)
             seconds.append(time.perf_counter() - step_begun)
+            busy.append(time.process_time() - used)
             reports.append(report)
     timed = slice(len(WARM_UP_S), None)
     after = petsc_counts()
@@ -183,6 +184,7 @@ def measure(mesh_file: Path, scenario_file: Path, steps: int, answer: Path) -> d
         "mesh": ghosts_of(engine.share),
         "peak_bytes": peak_bytes(),
         "before_bytes": before,
+        "core_share": sum(busy[timed]) / sum(seconds[timed]),
         "petsc": {name: (after[name] - counted[name]) / steps for name in after},
         "calls": {name: count / steps for name, count in tally.calls.items()},
         "seconds": {name: value / steps for name, value in tally.seconds.items()},
