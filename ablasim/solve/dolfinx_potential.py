@@ -117,7 +117,8 @@ class PotentialProblem:
         whole = None if problem is None else problem.electrodes
         self.far_field = self.share.own(None if whole is None else whole.far_field)
         self.law = (m.sigma[region], m.sigma_slope[region], m.sigma_dry_ratio[region])
-        self.stiffness = self.matrices.stiffness(m.sigma[region])
+        self.renewable = self.matrices.renewable(m.sigma[region])
+        self.stiffness = self.renewable.matrix
 
     def sigma(self, temperature: Floats) -> Floats:
         """sigma(T) of this rank's cells (m,) [S/m]."""
@@ -161,7 +162,7 @@ class PotentialProblem:
         """The matrix for the sigma of a temperature (p,) [°C]."""
         from petsc4py import PETSc
 
-        self.matrices.stiffness(self.sigma(temperature), self.stiffness)
+        self.renewable.renew(self.sigma(temperature))
         self.stiffness.copy(self.matrix, PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
         self.y.array = self.far_field
         self.matrix.setDiagonal(self.y, PETSc.InsertMode.ADD_VALUES)
