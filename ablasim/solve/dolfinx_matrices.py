@@ -127,7 +127,8 @@ class Renewable:
         columns = np.broadcast_to(number[:, None, :], self.cells.shape).ravel()
         size = share.linear.dofmap.index_map
         sizes = (size.size_local, size.size_global)
-        self.matrix: Any = PETSc.Mat().create(share.comm)
+        matrix: Any = PETSc.Mat().create(share.comm)
+        self.matrix = matrix
         self.matrix.setSizes((sizes, sizes))
         self.matrix.setType("aij")
         self.matrix.setPreallocationCOO(rows.astype(np.int32), columns.astype(np.int32))
