@@ -271,7 +271,7 @@ class DolfinxEngine:
         # of what a wild extrapolation says, a Newton iteration should see little
         near = np.clip(guess, now - 20.0, now + 20.0)
         moved = heat.implicit(
-            near,
+            heat.led(state.enthalpy, now, near - now),
             state.enthalpy + keep * state.risen,
             gain * step,
             perfusion,

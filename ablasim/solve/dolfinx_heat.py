@@ -38,6 +38,10 @@ ROUNDING = 4.0 * float(np.finfo(float).eps)
 """Relative error of temperature and enthalpy that rounding leaves: over a step of milliseconds the
 heat of so little is more than the tolerance."""
 
+LEAST_SLOPE = 0.5
+"""k(T) is a straight line that reaches zero far below freezing, and beyond that point the equation
+has a second, cold solution; Newton's method stays where k is more than this share of k0."""
+
 FORCING = 1e-3
 """Relative tolerance of the linear solver in one Newton iteration."""
 
@@ -116,6 +120,10 @@ class HeatProblem:
         ratios = m.conductivity_slope / m.conductivity
         self.same = bool(np.allclose(ratios, ratios[0], rtol=1e-12, atol=0.0))
         self.slope = None if self.same else matrices.stiffness(m.conductivity_slope[region])
+
+        with np.errstate(divide="ignore"):
+            coldest = tissue.REFERENCE_C - (1.0 - LEAST_SLOPE) / np.maximum(self.ratio, 0.0)
+        self.least_enthalpy = self.enthalpy(coldest)
 
         self._walls(matrices, problem, facts)
         self.blood = Blood(share, problem, facts, self.wall_conductance)
@@ -231,7 +239,7 @@ class HeatProblem:
         """Solve for the end of a step.
 
         Args:
-            guess: temperature to start from (p,) [°C].
+            guess: enthalpy to start from (p,) [J/m3].
             base: enthalpy H_base (p,) [J/m3].
             span: the time over which the flows at the end act [s].
             perfusion: P as it is at the end of the step (p,) [W/K].
@@ -243,8 +251,8 @@ class HeatProblem:
             ResourceError: PETSc has no memory.
         """
         share = self.share
-        enthalpy = self.enthalpy(self.held_values(guess))
-        temperature = self.held_values(guess)
+        temperature = self.held_values(self.temperature(guess))
+        enthalpy = self.enthalpy(temperature) if self.held.any() else guess
         self.ksp.getPC().setReusePreconditioner(False)
         sink = np.maximum(self.sink - self.blood.at_rest(flowing), 0.0)
         solves = 0
@@ -263,7 +271,8 @@ class HeatProblem:
             loss = (stored + perfusion + sink) / slope
             change = self._solve(np.where(self.held, 1.0, self.diagonal + loss), -residual)
             solves += self.ksp.getIterationNumber()
-            enthalpy = self._led(enthalpy, temperature, change / slope)
+            moved = self.led(enthalpy, temperature, change / slope)
+            enthalpy = np.maximum(moved, self.least_enthalpy)
             temperature = self.held_values(self.temperature(enthalpy))
             self.ksp.getPC().setReusePreconditioner(True)
         walls = self.wall_flows(temperature, flowing)
@@ -278,7 +287,7 @@ class HeatProblem:
             temperature, enthalpy, bool(converged), iteration, solves, taken, boundary, walls, rates
         )
 
-    def _led(self, enthalpy: Floats, temperature: Floats, change: Floats) -> Floats:
+    def led(self, enthalpy: Floats, temperature: Floats, change: Floats) -> Floats:
         """Enthalpy after a change of temperature (p,) [J/m3], by its slope or along the law.
 
         The smaller of both moves: by the slope a point cannot jump over the vaporisation band, and
