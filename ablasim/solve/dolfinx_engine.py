@@ -194,7 +194,7 @@ class DolfinxEngine:
         # of what a wild extrapolation says, a Newton iteration should see little
         near = np.clip(guess, now - 20.0, now + 20.0)
         moved = heat.implicit(
-            near,
+            heat.temperature(heat.led(now, near - now)),
             state.stored + keep * state.risen,
             gain * step,
             left,

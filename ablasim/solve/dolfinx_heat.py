@@ -39,6 +39,10 @@ ROUNDING = 4.0 * float(np.finfo(float).eps)
 """Relative error of temperature and enthalpy that rounding leaves: over a step of milliseconds the
 heat of so little is more than the tolerance."""
 
+LEAST_SLOPE = 0.5
+"""k(T) is a straight line that reaches zero far below freezing, and beyond that point the equation
+has a second, cold solution; Newton's method stays where k is more than this share of k0."""
+
 FORCING = 1e-3
 """Relative tolerance of the linear solver in one Newton iteration."""
 
@@ -111,6 +115,9 @@ class HeatProblem:
         self.x, self.y = self.stiffness.createVecs()
         self.rest, self.change = self.stiffness.createVecs()
 
+        with np.errstate(divide="ignore"):
+            coldest = tissue.REFERENCE_C - (1.0 - LEAST_SLOPE) / np.maximum(self.ratio, 0.0)
+        self.least_enthalpy = self.enthalpy(coldest)
         self._deal_walls(problem, facts)
         self._set_up_solver()
 
@@ -316,7 +323,7 @@ class HeatProblem:
             if converged or iteration == MOST_ITERATIONS or not np.isfinite(wrong):
                 break
             change = self._newton(temperature, span, left, flowing, -self.free * residual)
-            enthalpy = self._led(temperature, change)
+            enthalpy = np.maximum(self.led(temperature, change), self.least_enthalpy)
             temperature = self.held_values(self.temperature(enthalpy))
             self.ksp.getPC().setReusePreconditioner(True)
         taken, boundary = self.share.total(
@@ -325,7 +332,7 @@ class HeatProblem:
         walls = self.wall_flows(temperature, flowing)
         return Moved(temperature, stored, bool(converged), iteration, taken, boundary, walls)
 
-    def _led(self, temperature: Floats, change: Floats) -> Floats:
+    def led(self, temperature: Floats, change: Floats) -> Floats:
         """Enthalpy after a change of temperature (p,) [J/m3], by its slope or along the law.
 
         The smaller of both moves: by the slope a point cannot jump over the vaporisation band, and

@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 
 from ablasim.errors import ConvergenceError, ResourceError, UsageError
-from ablasim.verify import Case, Tolerance, all_cases, records, run_case, run_cases, select
+from ablasim.verify import (
+    Case,
+    Tolerance,
+    all_cases,
+    records,
+    registry,
+    run_case,
+    run_cases,
+    select,
+)
 from ablasim.verify.case import VALUE, Row, absolute, at_least, at_most, observed_order, relative
 from ablasim.verify.page import markdown, result_of
 from ablasim.verify.runner import require
@@ -141,7 +150,8 @@ def test_errors_count_as_they_say() -> None:
     assert row.computed == pytest.approx(2.0) and row.tolerance == "order"
 
 
-def test_names_and_globs_choose_cases() -> None:
+def test_names_and_globs_choose_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "is_installed", lambda: True)
     assert [case.name for case in select(["f7"])] == ["F7"]
     assert {case.name for case in select(["F8*", "F1"])} == {"F1", "F8", "F8-fine"}
     assert len(select(["F10"])) == 4  # F10-7.5mm and its like
@@ -151,6 +161,17 @@ def test_names_and_globs_choose_cases() -> None:
         select(["F5c"])
     with pytest.raises(UsageError, match="quick half"):
         select(["F6-fine"], quick=True)
+
+
+def test_cases_of_an_engine_that_is_not_there_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a verification that stops where DOLFINx is not installed."""
+    monkeypatch.setattr(registry, "is_installed", lambda: False)
+    left = select()
+    assert left and not any(case.needs_dolfinx for case in left)
+    assert {case.name for case in all_cases()} - {case.name for case in left} == {
+        case.name for case in all_cases() if case.needs_dolfinx
+    }
+    assert [case.name for case in select(["parity-mw_slot_c2"])] == ["parity-mw_slot_c2"]
 
 
 def test_the_page_shows_a_failure_like_any_other() -> None:
