@@ -121,7 +121,7 @@ def wrap_engine(tally: Tally) -> None:
     """Count what a step consists of."""
     from ablasim.solve import dolfinx_engine
     from ablasim.solve.dolfinx_heat import HeatProblem
-    from ablasim.solve.dolfinx_matrices import Matrices
+    from ablasim.solve.dolfinx_matrices import Renewable
     from ablasim.solve.dolfinx_potential import PotentialProblem
     from ablasim.solve.dolfinx_share import Share
 
@@ -131,7 +131,7 @@ def wrap_engine(tally: Tally) -> None:
     tally.wrap(Share, "with_ghosts", "ghost_updates")
     tally.wrap(HeatProblem, "implicit", "heat")
     tally.wrap(HeatProblem, "solve", "heat_solves")
-    tally.wrap(Matrices, "stiffness", "assembly")
+    tally.wrap(Renewable, "renew", "assembly")
     tally.wrap(PotentialProblem, "unit_field", "potential")
     tally.wrap(PotentialProblem, "_renew_matrix", "potential_matrix")
     tally.wrap(PotentialProblem, "_solve", "potential_solves")
