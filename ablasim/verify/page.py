@@ -39,6 +39,7 @@ ablasim verify --write             every case, and this page
 ablasim verify --quick             the half that `make test` runs
 ablasim verify F7 'F8*'            some of them
 ablasim verify --list              their names
+ablasim verify --kept FILE         in parts: what the file holds is not run again
 ablasim verify --json              the same numbers for a program
 ```
 

@@ -21,7 +21,7 @@ from ablasim.solve.dolfinx_options import Options
 from ablasim.verify import blood, electric, heating, manufactured, phase_change, thermal, vessel
 from ablasim.verify.apart import LIMITS, relative_l2
 from ablasim.verify.case import VALUE, Case, Outcome, Row, Tolerance, absolute, at_most
-from ablasim.verify.runner import inner_progress, require
+from ablasim.verify.runner import inner_progress
 from ablasim.verify.scenes import by_dolfinx, by_jax, checked, solving_with
 
 TITLE = "Parity of the engines: exact solutions, orders in time"
@@ -59,7 +59,8 @@ class BothEngines:
 
     Attributes:
         worst: largest relative L2 distance of two temperatures so far [-].
-        solved: how many problems.
+        solved: how many problems by both; those with steps of one length, of which a case wants
+            the errors of time, are solved by dolfinx alone.
     """
 
     worst: float = 0.0
@@ -68,6 +69,8 @@ class BothEngines:
     def __call__(self, problem: BioheatProblem, control: StepControl | None) -> Solution:
         """The solution of the engine dolfinx, after it was held against that of the engine jax."""
         asked = control or StepControl()
+        if asked.fixed is not None:
+            return checked(by_dolfinx(problem, asked))
         jax = checked(by_jax(problem, finer(asked, "jax")))
         dolfinx = checked(by_dolfinx(problem, finer(asked, "dolfinx")))
         volume = problem.lump(np.ones(len(problem.mesh.cells)))
@@ -80,9 +83,9 @@ def through_both(case: Case, both: BothEngines) -> Iterator[Row]:
     """Rows of one case of another family."""
     with solving_with(both):
         outcome = Outcome(case, tuple(case.compute()), 0.0)
-    require(both.solved > 0, "the case solved nothing")
-    many = f", the largest of {both.solved}" if both.solved > 1 else ""
-    yield absolute(f"temperature, relative L2{many}", "1", 0.0, both.worst, "temperature")
+    if both.solved:
+        many = f", the largest of {both.solved}" if both.solved > 1 else ""
+        yield absolute(f"temperature, relative L2{many}", "1", 0.0, both.worst, "temperature")
     wrong = sum(outcome.verdict(row) is False for row in outcome.rows)
     judged = sum(outcome.verdict(row) is not None for row in outcome.rows)
     yield at_most(
@@ -95,6 +98,14 @@ SOLVED = (thermal, heating, electric, phase_change, vessel, blood, manufactured)
 
 APART = ("F5b", "F13ii", "order-time-heat", "order-time-voltage", "order-time-power")
 """Not solved through time, or about orders of steps of one length: those stand below."""
+
+
+REMARKS = {
+    "F9b": "Freezing takes place over 0.1 K here, which a point crosses within one step, so that "
+    "errors of time fall slowly; steps of 1 ms.",
+    "F9c": "Steps of one length, whose errors of time are part of the case: the heat account of "
+    "the engine dolfinx alone is judged.",
+}
 
 
 def _exact(case: Case) -> Case:
@@ -110,6 +121,7 @@ def _exact(case: Case) -> Case:
         tolerances={"temperature": LIMITS["temperature"], "own": Tolerance(0.0)},
         compute=compute,
         needs_dolfinx=True,
+        remark=REMARKS.get(case.name, ""),
     )
 
 
