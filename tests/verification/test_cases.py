@@ -153,7 +153,12 @@ def test_errors_count_as_they_say() -> None:
 def test_names_and_globs_choose_cases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "is_installed", lambda: True)
     assert [case.name for case in select(["f7"])] == ["F7"]
-    assert {case.name for case in select(["F8*", "F1"])} == {"F1", "F8", "F8-fine"}
+    assert {case.name for case in select(["F8*", "F1"])} == {
+        "F1",
+        "F8",
+        "F8-fine",
+        "F8-quadratic",
+    }
     assert len(select(["F10"])) == 4  # F10-7.5mm and its like
     assert all(case.quick for case in select(quick=True))
     assert len(select(quick=True)) < len(select()) == len(all_cases())
