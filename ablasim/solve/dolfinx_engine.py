@@ -16,13 +16,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from ablasim.mesh_cut import tet_fraction_above
-from ablasim.physics import damage, tissue
+from ablasim.physics import damage
 from ablasim.physics.damage import Damage
 from ablasim.physics.generator import Drive, voltage_squared
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve.bdf import MOST_GROWTH, error_share, increment, predict
-from ablasim.solve.dolfinx_heat import HeatProblem, Moved
+from ablasim.solve.dolfinx_heat import HeatProblem, Moved, cut_fraction
 from ablasim.solve.dolfinx_matrices import Matrices
 from ablasim.solve.dolfinx_options import Options, faults_of_options, refuse_unread_options
 from ablasim.solve.dolfinx_potential import PotentialProblem, UnitField
@@ -285,8 +284,8 @@ class DolfinxEngine:
 
     def _perfusion_left(self, state: State, temperature: Floats, ahead: float) -> Floats:
         """Share of the perfusion left at a temperature reached after some time (p,)."""
-        laws, models = self.problem.laws, self.problem.laws.death
-        left = tissue.perfusion_factor(temperature, state.peak, laws.perfusion_shutdown)
+        models = self.problem.laws.death
+        left = self.heat.perfusion_left(np.maximum(temperature, state.peak))
         if models is not None and models.stasis != "none" and state.damage is not None:
             suffered = state.damage
             if ahead > 0.0:
@@ -415,7 +414,5 @@ class DolfinxEngine:
             fields = damage.fields_of(state.damage, models.sets)
             values, level = judge.field({"peak_C": state.peak, **fields}), judge.level
         corners = self.share.with_ghosts(values)[self.share.cells[:, :4]]
-        above = (corners >= level).sum(axis=1)
-        fraction, cut = (above == 4).astype(float), (above > 0) & (above < 4)
-        fraction[cut] = tet_fraction_above(corners[cut], level)
-        return float(self.share.total((self.cell_volume * fraction).sum()))
+        volume = self.cell_volume * cut_fraction(corners, level)
+        return float(self.share.total(volume.sum()))

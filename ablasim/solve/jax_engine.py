@@ -116,7 +116,7 @@ class JaxEngine:
                 pattern=NO_PATTERN,
                 hot_seconds=self._put(np.zeros(self._branches)),
                 damage=None if self.death is None else self._unharmed(),
-                past_temperature=start if models and models.stasis != "none" else None,
+                past_temperature=start if self._perfusion_ends else None,
             )
             if problem.microwave is not None:
                 pattern = Pattern.at_start(problem.microwave, temperature)
@@ -149,6 +149,12 @@ class JaxEngine:
     def _branches(self) -> int:
         """Number of branches in all streams."""
         return sum(len(w.stream.tree.capacity) for w in self.problem.walls if w.stream is not None)
+
+    @property
+    def _perfusion_ends(self) -> bool:
+        """Whether a temperature or a dose ends perfusion."""
+        by_dose = self.death is not None and self.death.models.stasis != "none"
+        return by_dose or self.heat.supply is not None
 
     # -- one step ----------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ class State:
         hot_seconds: how long each branch of a stream has had a wall that coagulates blood (c,) [s];
             from STASIS_SECONDS on the branch has no flow any more.
         damage: under the death models; None where they are not carried.
-        past_temperature: at the start of the step before (n,) [°C]; None where no dose ends
+        past_temperature: at the start of the step before (n,) [°C]; None where nothing ends
             perfusion.
     """
 
@@ -139,14 +139,14 @@ class Report:
 @dataclass(frozen=True)
 class Moved:
     """The heat problem after a trial step: new fields, local error, driven heat used, flows, and
-    the share of the perfusion that was left to it (None where no dose ends perfusion)."""
+    the lumped perfusion (n,) [W/K] that was left to it."""
 
     enthalpy: Array
     temperature: Array
     error: Array
     driven: Array
     flows: tuple[Array, ...]
-    left: Array | None = None
+    perfusion: Array
 
 
 @jax.jit
@@ -162,9 +162,7 @@ def move_heat(
     """The RKC2 step, its source extrapolated to the middle of the step."""
     heat = _with_flow(heat, state.hot_seconds)
     step, limits = control[0], control[1:]
-    left = _perfusion_left(heat, state, step, death)
-    if left is not None:
-        heat = replace(heat, perfusion=heat.perfusion * left)
+    heat = replace(heat, perfusion=_perfusion_midway(heat, state, step, death))
     now = voltage_squared(limits, state.conductance, jnp) * state.unit_heat
     fresh = state.past_step <= 0
     # Linear extrapolation: second order in time at no cost. Where tissue has dried, sigma falls
@@ -184,9 +182,9 @@ def move_heat(
     safe = jnp.where(total > 0, total, 1.0)
     driven = driven * jnp.where(steady, now.sum() / safe, jnp.minimum(power / safe, 1.0))
     enthalpy, error, flows = rkc_step(
-        heat, state.enthalpy, state.peak, driven + constant, step, stages, table
+        heat, state.enthalpy, driven + constant, step, stages, table
     )
-    return Moved(enthalpy, heat.temperature(enthalpy), error, driven, flows, left)
+    return Moved(enthalpy, heat.temperature(enthalpy), error, driven, flows, heat.perfusion)
 
 
 @jax.jit
@@ -206,7 +204,14 @@ def close_step(
     now = voltage_squared(limits, state.conductance, jnp) * state.unit_heat
     after = voltage_squared(limits, field.conductance, jnp) * field.heat
     suffered = _suffer(heat, state, moved.temperature, step, death)
-    lag = 0.5 * (now + after) - moved.driven - _stasis_lag(heat, state, moved, suffered, death)
+    peak = jnp.maximum(state.peak, moved.temperature)
+    lag = 0.5 * (now + after) - moved.driven
+    if state.past_temperature is not None:
+        # perfusion's heat by the mean of what is left at both ends, less that of what was used
+        ends = _perfusion(heat, state.peak, state.damage, death)
+        ends = 0.5 * (ends + _perfusion(heat, peak, suffered, death))
+        middle = 0.5 * (heat.temperature(state.enthalpy) + moved.temperature)
+        lag = lag - (ends - moved.perfusion) * (middle - heat.constants[0])
     lag = heat.free * step * lag / heat.volume
     # A dried point follows its neighbours within milliseconds; what the estimate says of it is
     # damped by its own rate, as an implicit filter would.
@@ -217,7 +222,6 @@ def close_step(
     shift = jnp.minimum(jnp.abs(shift), MOST_SHIFT)
     warm = jnp.where(moved.temperature - heat.constants[0] > 1.0, heat.volume, 0.0).sum()
     change = jnp.abs(field.conductance / state.conductance - 1.0)
-    peak = jnp.maximum(state.peak, moved.temperature)
     perfusion, boundary, wall_time = moved.flows
     hot_seconds = stasis_clock(heat, state.hot_seconds, moved.temperature, step)
     ends = hot_seconds  # no streams: both are empty
@@ -253,7 +257,9 @@ def close_step(
         past_step=step,
         hot_seconds=hot_seconds,
         damage=suffered,
-        past_temperature=None if moved.left is None else heat.temperature(state.enthalpy),
+        past_temperature=None
+        if state.past_temperature is None
+        else heat.temperature(state.enthalpy),
     )
     return new, report
 
@@ -275,31 +281,31 @@ def _suffer(
     return jax.lax.fori_loop(0, count.astype("int32"), part, state.damage)
 
 
-def _perfusion_left(heat: Heat, state: State, step: Array, death: Death | None) -> Array | None:
-    """Share of the perfusion left by the dose in the middle of a step, for second order in time;
-    None where no dose ends perfusion. To the middle the temperature goes on as in the step before.
+def _perfusion(
+    heat: Heat, hottest: Array, suffered: Damage | None, death: Death | None
+) -> Array:
+    """Lumped perfusion (n,) [W/K] that is left by the temperatures so far and by the dose."""
+    left = heat.perfusion_left(hottest)
+    if death is None or suffered is None or death.models.stasis == "none":
+        return left
+    return left * damage.perfusion_left(suffered, death.models, jnp)
+
+
+def _perfusion_midway(heat: Heat, state: State, step: Array, death: Death | None) -> Array:
+    """What is left in the middle of a step, for second order in time.
+
+    To the middle the temperature goes on as in the step before.
     """
-    if death is None or state.damage is None or state.past_temperature is None:
-        return None
+    if state.past_temperature is None:
+        return heat.perfusion
     now = heat.temperature(state.enthalpy)
     fresh = state.past_step <= 0
     slope = (now - state.past_temperature) / jnp.where(fresh, 1.0, state.past_step)
     middle = now + jnp.where(fresh, 0.0, 0.5 * step) * slope
-    ahead = damage.advance(state.damage, now, middle, 0.5 * step, death.kinetics, jnp)
-    left: Array = damage.perfusion_left(ahead, death.models, jnp)
-    return left
-
-
-def _stasis_lag(
-    heat: Heat, state: State, moved: Moved, suffered: Damage | None, death: Death | None
-) -> Array | float:
-    """Perfusion's heat [W] by the mean of what is left at both ends, less that of what was used."""
-    if death is None or state.damage is None or suffered is None or moved.left is None:
-        return 0.0
-    ends = (damage.perfusion_left(each, death.models, jnp) for each in (state.damage, suffered))
-    warmth = 0.5 * (heat.temperature(state.enthalpy) + moved.temperature) - heat.constants[0]
-    lag: Array = heat.perfusion * (0.5 * sum(ends) - moved.left) * warmth
-    return lag
+    suffered = state.damage
+    if death is not None and suffered is not None and death.models.stasis != "none":
+        suffered = damage.advance(suffered, now, middle, 0.5 * step, death.kinetics, jnp)
+    return _perfusion(heat, jnp.maximum(state.peak, middle), suffered, death)
 
 
 def _lethal_volume(

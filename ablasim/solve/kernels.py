@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from ablasim.mesh_cut import tet_fraction_above
 from ablasim.physics import tissue
 
 Slices = tuple[Array, ...]
@@ -156,6 +157,26 @@ class Streams:
         return self.flowing * (self.outlet @ (flowing * self.wall(excess)))
 
 
+@register
+@dataclass(frozen=True)
+class Supply:
+    """Perfusion that ends in the part of each cell that is or was at a temperature.
+
+    Attributes:
+        cells: corners (m, 4).
+        index: cells around each point; share: lumped W of that corner of the cell [W/K].
+    """
+
+    cells: Array
+    index: Slices
+    share: Slices
+
+    def left(self, hottest: Array, shutdown: Array) -> Array:
+        """Lumped W (n,) [W/K] that is left by the highest temperatures so far (n,) [°C]."""
+        cut = tet_fraction_above(take(hottest, self.cells), shutdown, jnp)
+        return product(self.index, self.share, 1.0 - cut)
+
+
 NEAR = 5.0
 """Rise of temperature [K] that `fastest_rate` allows for within a step."""
 
@@ -169,6 +190,7 @@ class Heat:
         volume: of each point (n,) [m3].
         wet, boiling, dry: slopes of the point's law H(T), volume-weighted (n,) [J/m3/K].
         perfusion: lumped W (n,) [W/K].
+        supply: the same by cells where a temperature ends it, or None.
         wall: lumped h A of all walls (n,) [W/K]; wall_heat: the same times the liquid's T [W].
         free: 1 where a point's temperature is unknown, 0 where it is held (n,).
         diagonal: sum of each point's k0 weights (n,) [W/K].
@@ -185,6 +207,7 @@ class Heat:
     boiling: Array
     dry: Array
     perfusion: Array
+    supply: Supply | None
     wall: Array
     wall_heat: Array
     free: Array
@@ -219,16 +242,20 @@ class Heat:
             self.index, self.slope, square
         )
 
-    def rate(self, enthalpy: Array, peak: Array, source: Array) -> tuple[Array, tuple[Array, ...]]:
+    def perfusion_left(self, hottest: Array) -> Array:
+        """Lumped W (n,) [W/K] that is left by the highest temperatures so far (n,) [°C]."""
+        if self.supply is None:
+            return self.perfusion
+        return self.supply.left(hottest, self.constants[1])
+
+    def rate(self, enthalpy: Array, source: Array) -> tuple[Array, tuple[Array, ...]]:
         """dH/dt (n,) [W/m3], and the flows that the heat account integrates.
 
         The flows are the heat taken by perfusion [W], the heat that reaches the held points [W] and
         the temperature of the wall points (b,) [°C], in which the walls' heat is linear.
         """
         temperature = self.temperature(enthalpy)
-        blood, shutdown = self.constants[0], self.constants[1]
-        left = tissue.perfusion_factor(temperature, peak, shutdown, jnp)
-        perfused = self.perfusion * left * (temperature - blood)
+        perfused = self.perfusion * (temperature - self.constants[0])
         heat = (
             source
             - self.conduction(temperature)

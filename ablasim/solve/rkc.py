@@ -74,7 +74,6 @@ Carry = tuple[Array, Array, Array, Array, Flows, Flows, Flows]
 def rkc_step(
     heat: Heat,
     enthalpy: Array,
-    peak: Array,
     source: Array,
     step: Array,
     stages: Array,
@@ -85,7 +84,6 @@ def rkc_step(
     Args:
         heat: the heat problem.
         enthalpy: at the start of the step (n,) [J/m3].
-        peak: highest temperature so far (n,) [°C].
         source: heat per point (n,) [W].
         step: length [s].
         stages: number of stages.
@@ -100,7 +98,7 @@ def rkc_step(
     # rate at the result; so the operator is compiled once.
     def body(j: Array, carry: Carry) -> Carry:
         last, before, first, _, spent, spent_before, flows = carry
-        rate, now = heat.rate(last, peak, source)
+        rate, now = heat.rate(last, source)
         first = jnp.where(j == 0, rate, first)
         flows = tuple(jnp.where(j == 0, n, f) for n, f in zip(now, flows, strict=True))
         mu, nu, mt, gt = table[j]
