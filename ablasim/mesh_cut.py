@@ -60,6 +60,21 @@ def tet_fraction_above(values: Any, level: Any, xp: Any = np) -> Any:
     return xp.where(a >= 0.0, 1.0 + 0.0 * partial, partial)
 
 
+def segment_fraction_above(one: Any, other: Any, xp: Any = np) -> Any:
+    """Fraction of a segment where its linear field is at or above zero.
+
+    Args:
+        one, other: values at the ends (...).
+        xp: array module.
+
+    Returns:
+        Fractions (...) between 0 and 1 [-]; 1 where both ends are zero.
+    """
+    low = xp.minimum(xp.minimum(one, other), 0.0)
+    span = xp.maximum(xp.maximum(one, other), 0.0) - low
+    return 1.0 + low / xp.where(span > 0.0, span, 1.0)
+
+
 def triangle_fraction_above(values: Floats, level: float) -> Floats:
     """Exact fraction of each triangle's area where its linear field (..., 3) is >= `level`."""
     ordered = np.sort(values, axis=-1) - level

@@ -16,12 +16,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from ablasim.mesh_cut import tet_fraction_above
 from ablasim.physics import damage
 from ablasim.physics.damage import Damage
 from ablasim.physics.generator import Drive, voltage_squared
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve.bdf import MOST_GROWTH, error_share, increment, predict
-from ablasim.solve.dolfinx_heat import HeatProblem, Moved, cut_fraction
+from ablasim.solve.dolfinx_heat import HeatProblem, Moved
 from ablasim.solve.dolfinx_matrices import Matrices
 from ablasim.solve.dolfinx_options import Options, faults_of_options, refuse_unread_options
 from ablasim.solve.dolfinx_potential import PotentialProblem, UnitField
@@ -30,6 +31,7 @@ from ablasim.solve.dolfinx_share import Floats, Share, share_out, without_arrays
 from ablasim.solve.dolfinx_sources import Sources
 from ablasim.solve.dolfinx_start import start
 from ablasim.solve.dolfinx_state import Report, State
+from ablasim.solve.dolfinx_supply import Supply
 from ablasim.solve.stepping import MOST_CHANGE
 
 LETHAL_C = 60.0
@@ -105,6 +107,10 @@ class DolfinxEngine:
         self.kinetics = None if models is None else damage.kinetics_of(models.sets)
         self.cell_volume = self.share.own_cells(
             None if self.whole is None else self.whole.mesh.cell_volumes()
+        )
+        perfusion = self.problem.materials.perfusion[self.matrices.region]
+        self.supply = Supply(
+            self.share, perfusion * self.cell_volume, self.problem.laws.perfusion_shutdown
         )
         self.stages = 0
 
@@ -285,7 +291,7 @@ class DolfinxEngine:
     def _perfusion_left(self, state: State, temperature: Floats, ahead: float) -> Floats:
         """Share of the perfusion left at a temperature reached after some time (p,)."""
         models = self.problem.laws.death
-        left = self.heat.perfusion_left(np.maximum(temperature, state.peak))
+        left = self.supply.left(np.maximum(temperature, state.peak))
         if models is not None and models.stasis != "none" and state.damage is not None:
             suffered = state.damage
             if ahead > 0.0:
@@ -414,5 +420,7 @@ class DolfinxEngine:
             fields = damage.fields_of(state.damage, models.sets)
             values, level = judge.field({"peak_C": state.peak, **fields}), judge.level
         corners = self.share.with_ghosts(values)[self.share.cells[:, :4]]
-        volume = self.cell_volume * cut_fraction(corners, level)
-        return float(self.share.total(volume.sum()))
+        above = (corners >= level).sum(axis=1)
+        fraction, cut = (above == 4).astype(float), (above > 0) & (above < 4)
+        fraction[cut] = tet_fraction_above(corners[cut], level)
+        return float(self.share.total((self.cell_volume * fraction).sum()))

@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 
-from ablasim.mesh_cut import tet_fraction_above
 from ablasim.physics import tissue
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve.dolfinx_blood import Blood
@@ -46,14 +45,6 @@ has a second, cold solution; Newton's method stays where k is more than this sha
 
 FORCING = 1e-3
 """Relative tolerance of the linear solver in one Newton iteration."""
-
-
-def cut_fraction(corners: Floats, level: float) -> Floats:
-    """`tet_fraction_above` of cells (m, 4), which works out only those that are cut (m,)."""
-    above = (corners >= level).sum(axis=1)
-    fraction, cut = (above == 4).astype(float), (above > 0) & (above < 4)
-    fraction[cut] = tet_fraction_above(corners[cut], level)
-    return fraction
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +131,7 @@ class HeatProblem:
         self.wet, self.dry = (lumped(c) / self.weight for c in (m.wet_capacity, m.dry_capacity))
         latent = lumped(m.latent_heat) / self.weight
         self.boiling = tissue.band_capacity(self.wet, self.dry, latent, self.laws.vaporisation_band)
-        self.perfusion, self.supply = lumped(m.perfusion), m.perfusion[region]
+        self.perfusion = lumped(m.perfusion)
         self.ratio = lumped(m.conductivity_slope) / lumped(m.conductivity)
 
     def _deal_walls(self, problem: BioheatProblem | None, facts: BioheatProblem) -> None:
@@ -241,20 +232,6 @@ class HeatProblem:
         if self.slope is None:
             return self.product(self.stiffness, linear + self.ratio * square)
         return self.product(self.stiffness, linear) + self.product(self.slope, square)
-
-    def perfusion_left(self, hottest: Floats) -> Floats:
-        """Share of the perfusion left at each node by its highest temperature so far (p,).
-
-        None is left in the part of each tetrahedron that is or was at the shut-down temperature.
-        """
-        level = self.laws.perfusion_shutdown
-        if not np.isfinite(level):
-            return np.ones(self.share.owned)
-        corners = self.share.with_ghosts(hottest)[self.share.cells[:, :4]]
-        left = self.matrices.lumped(self.supply * (1.0 - cut_fraction(corners, level)))
-        return np.divide(
-            left, self.perfusion, out=np.ones_like(left), where=self.perfusion > 0.0
-        )
 
     def perfused(self, temperature: Floats, left: Floats) -> Floats:
         """Heat that perfusion carries away from each node (p,) [W]."""

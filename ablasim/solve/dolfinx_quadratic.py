@@ -84,11 +84,6 @@ class QuadraticHeat(HeatProblem):
         linear, square = tissue.kirchhoff(temperature)
         return self.product(self.stiffness, linear) + self.product(self.slope_matrix, square)
 
-    def perfusion_left(self, hottest: Floats) -> Floats:
-        """Share of the perfusion left at each node by its highest temperature so far (p,)."""
-        left: Floats = np.where(hottest >= self.laws.perfusion_shutdown, 0.0, 1.0)
-        return left
-
     def perfused(self, temperature: Floats, left: Floats) -> Floats:
         """Heat that perfusion carries away from each node (p,) [W]."""
         return self.product(self.perfusion_mass, left * (temperature - self.blood_temperature))

@@ -128,6 +128,17 @@ class Share:
         filled: Floats = vector.array.copy()
         return filled
 
+    def add_up(self, parts: Floats) -> Floats:
+        """Sums at the own nodes (p,) of what the cells of all ranks give theirs (m, nodes)."""
+        from dolfinx import la
+
+        vector = self._exchange
+        size = len(vector.array)
+        vector.array[:] = np.bincount(self.cells.ravel(), parts.ravel(), minlength=size)
+        vector.scatter_reverse(la.InsertMode.add)
+        own: Floats = vector.array[: self.owned].copy()
+        return own
+
     def nodes_of(self, mask: Floats) -> NDArray[np.int64]:
         """Own nodes (k,) on the boundary triangles whose corners are all marked (v,)."""
         from dolfinx import fem, mesh

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ablasim.mesh_cut import tet_fraction_above
+from ablasim.mesh_cut import segment_fraction_above
 from ablasim.physics import tissue
 
 Slices = tuple[Array, ...]
@@ -79,25 +79,35 @@ def _slice_product(index: Array, value: Array, x: Array) -> Array:
 @jax.jit
 def difference_product(index: Slices, weight: Slices, x: Array) -> Array:
     """sum_j w_ij (x_i - x_j) for every row i of a square sliced matrix; (n,)."""
-    return _over_edges(index, weight, x, lax.mul)
+    return _over_edges(index, weight, x, lambda w, own, other: lax.mul(w, lax.sub(own, other)))
 
 
 @jax.jit
 def edge_power(index: Slices, weight: Slices, x: Array) -> Array:
     """1/2 sum_j w_ij (x_i - x_j)^2 for every row i; (n,)."""
-    return 0.5 * _over_edges(index, weight, x, lambda w, step: lax.mul(lax.mul(w, step), step))
+
+    def power(w: Array, own: Array, other: Array) -> Array:
+        step = lax.sub(own, other)
+        return lax.mul(lax.mul(w, step), step)
+
+    return 0.5 * _over_edges(index, weight, x, power)
+
+
+def _half_below(w: Array, own: Array, other: Array) -> Array:
+    """A weight times the share below zero of the half of an edge at its end `own`."""
+    return lax.mul(w, 1.0 - segment_fraction_above(own, 0.5 * (own + other), jnp))
 
 
 def _over_edges(
-    index: Slices, weight: Slices, x: Array, term: Callable[[Array, Array], Array]
+    index: Slices, weight: Slices, x: Array, term: Callable[[Array, Array, Array], Array]
 ) -> Array:
-    """Sum over the neighbours of every point of a term in the weight and x_i - x_j; (n,)."""
+    """Sum over the neighbours of every point of a term in the weight, x_i and x_j; (n,)."""
     parts, start = [], 0
     for i, w in zip(index, weight, strict=True):
         own = lax.slice_in_dim(x, start, start + w.shape[1])
-        total = term(_entry(w, 0), lax.sub(own, take(x, _entry(i, 0))))
+        total = term(_entry(w, 0), own, take(x, _entry(i, 0)))
         for k in range(1, len(w)):
-            total = lax.add(total, term(_entry(w, k), lax.sub(own, take(x, _entry(i, k)))))
+            total = lax.add(total, term(_entry(w, k), own, take(x, _entry(i, k))))
         parts.append(total)
         start += w.shape[1]
     return jnp.concatenate(parts)
@@ -157,26 +167,6 @@ class Streams:
         return self.flowing * (self.outlet @ (flowing * self.wall(excess)))
 
 
-@register
-@dataclass(frozen=True)
-class Supply:
-    """Perfusion that ends in the part of each cell that is or was at a temperature.
-
-    Attributes:
-        cells: corners (m, 4).
-        index: cells around each point; share: lumped W of that corner of the cell [W/K].
-    """
-
-    cells: Array
-    index: Slices
-    share: Slices
-
-    def left(self, hottest: Array, shutdown: Array) -> Array:
-        """Lumped W (n,) [W/K] that is left by the highest temperatures so far (n,) [°C]."""
-        cut = tet_fraction_above(take(hottest, self.cells), shutdown, jnp)
-        return product(self.index, self.share, 1.0 - cut)
-
-
 NEAR = 5.0
 """Rise of temperature [K] that `fastest_rate` allows for within a step."""
 
@@ -190,7 +180,8 @@ class Heat:
         volume: of each point (n,) [m3].
         wet, boiling, dry: slopes of the point's law H(T), volume-weighted (n,) [J/m3/K].
         perfusion: lumped W (n,) [W/K].
-        supply: the same by cells where a temperature ends it, or None.
+        supply: the same by edges, a twelfth of W V of the cells around each, where a temperature
+            ends it, or None.
         wall: lumped h A of all walls (n,) [W/K]; wall_heat: the same times the liquid's T [W].
         free: 1 where a point's temperature is unknown, 0 where it is held (n,).
         diagonal: sum of each point's k0 weights (n,) [W/K].
@@ -207,7 +198,7 @@ class Heat:
     boiling: Array
     dry: Array
     perfusion: Array
-    supply: Supply | None
+    supply: Slices | None
     wall: Array
     wall_heat: Array
     free: Array
@@ -246,7 +237,8 @@ class Heat:
         """Lumped W (n,) [W/K] that is left by the highest temperatures so far (n,) [°C]."""
         if self.supply is None:
             return self.perfusion
-        return self.supply.left(hottest, self.constants[1])
+        excess = hottest - self.constants[1]
+        return _over_edges(self.index, self.supply, excess, _half_below)
 
     def rate(self, enthalpy: Array, source: Array) -> tuple[Array, tuple[Array, ...]]:
         """dH/dt (n,) [W/m3], and the flows that the heat account integrates.

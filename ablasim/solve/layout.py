@@ -8,9 +8,7 @@ are read by gathers with next to no padding.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -46,15 +44,10 @@ class Slices:
         return tuple(extended[entry] for entry in self.entry)
 
 
-def slice_rows(
-    indptr: NDArray[np.int32],
-    indices: Ints,
-    slices: int = SLICES,
-    order: NDArray[np.integer[Any]] | None = None,
-) -> Slices:
-    """Pack the rows of a CSR pattern, sorted by length or in a given order, into dense slices."""
+def slice_rows(indptr: NDArray[np.int32], indices: Ints, slices: int = SLICES) -> Slices:
+    """Pack the rows of a CSR pattern, sorted by length, into dense slices."""
     length = np.diff(indptr)
-    order = (np.argsort(length, kind="stable") if order is None else order).astype(np.int32)
+    order = np.argsort(length, kind="stable").astype(np.int32)
     bounds = np.unique(np.linspace(0, len(order), slices + 1).astype(int))
     index, entry = [], []
     for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
@@ -98,18 +91,14 @@ class Graph:
     stiffness: Floats
     volumes: Floats
 
-    @cached_property
-    def cells_around(self) -> tuple[Ints, Ints]:
-        """CSR pattern (n + 1,), (4 m,) of the cells around each point."""
-        corner = np.repeat(np.arange(len(self.cells), dtype=np.int32), 4)
-        shape = len(self.to_mesh), len(self.cells)
-        ones = np.ones(corner.size, dtype=np.int8)
-        table = sp.coo_matrix((ones, (self.cells.ravel(), corner)), shape).tocsr()
-        return table.indptr.astype(np.int32), table.indices.astype(np.int32)
-
     def edge_weights(self, cell_values: Floats) -> Floats:
         """Edge weights of the operator -div(c grad), c per cell (m,); (e,)."""
         weights = (cell_values[:, None] * self.stiffness).ravel()
+        return np.bincount(self.edge_of.ravel(), weights, minlength=len(self.edges))
+
+    def around_edges(self, cell_values: Floats) -> Floats:
+        """Sum of the values (m,) of the cells around each edge (e,)."""
+        weights = np.repeat(cell_values, len(CELL_EDGES))
         return np.bincount(self.edge_of.ravel(), weights, minlength=len(self.edges))
 
     def row_sums(self, edge_weights: Floats) -> Floats:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ablasim.physics import tissue
 from ablasim.physics.problem import BioheatProblem
-from ablasim.solve.kernels import Electric, Heat, Supply, put
+from ablasim.solve.kernels import Electric, Heat, put
 from ablasim.solve.layout import Graph, Slices, slice_rows
 from ablasim.solve.streams import stream_arrays
 
@@ -41,13 +41,17 @@ def heat_arrays(problem: BioheatProblem, graph: Graph, dtype: str) -> Heat:
     def entries(edge_weights: Floats) -> tuple[Array, ...]:
         return tuple(put(v, dtype) for v in rows.pack(edge_weights[graph.slot_edge]))
 
+    perfusion, supply = problem.per_cell(m.perfusion), None
+    if np.isfinite(laws.perfusion_shutdown) and perfusion.any():
+        supply = entries(graph.around_edges(perfusion * graph.volumes / 12.0))
+
     return Heat(
         volume=put(volume[order], dtype),
         wet=put(wet[order], dtype),
         boiling=put(boiling[order], dtype),
         dry=put(dry[order], dtype),
-        perfusion=put(problem.lump(problem.per_cell(m.perfusion))[order], dtype),
-        supply=_supply(problem, graph, dtype),
+        perfusion=put(problem.lump(perfusion)[order], dtype),
+        supply=supply,
         wall=put(walls[0], dtype),
         wall_heat=put(walls[1], dtype),
         free=put(~held[order], dtype),
@@ -64,20 +68,6 @@ def heat_arrays(problem: BioheatProblem, graph: Graph, dtype: str) -> Heat:
         constants=put(
             [problem.blood_temperature, laws.perfusion_shutdown, *laws.vaporisation_band], dtype
         ),
-    )
-
-
-def _supply(problem: BioheatProblem, graph: Graph, dtype: str) -> Supply | None:
-    """Perfusion by cells; None where no temperature ends it."""
-    perfusion = problem.per_cell(problem.materials.perfusion)
-    if not np.isfinite(problem.laws.perfusion_shutdown) or not perfusion.any():
-        return None
-    around = slice_rows(*graph.cells_around, order=np.arange(len(graph.to_mesh)))
-    share = (0.25 * perfusion * graph.volumes)[graph.cells_around[1]]
-    return Supply(
-        cells=put(graph.cells),
-        index=_indices(around),
-        share=tuple(put(values, dtype) for values in around.pack(share)),
     )
 
 
