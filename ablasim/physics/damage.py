@@ -230,12 +230,27 @@ def fields_of(damage: Damage, sets: Sequence[Arrhenius], xp: Any = np) -> dict[s
 
 
 def perfusion_left(damage: Damage, models: DeathModels, xp: Any = np) -> Any:
-    """Share of the perfusion (n,) that the damage leaves, by the rule of `models`."""
+    """Share of the perfusion (n,) that an Arrhenius integral leaves, where that is the rule."""
     if models.stasis == "arrhenius":
         return xp.exp(-damage.omega[models.stasis_set])
-    if models.stasis == "three_state":
-        return (damage.dead <= DEAD_LETHAL).astype(damage.dead.dtype)
     return xp.ones_like(damage.dead)
+
+
+def stasis_excess(
+    hottest: Any, shutdown: Any, damage: Damage | None, models: DeathModels | None, xp: Any = np
+) -> Any:
+    """What ends all perfusion where it is not negative (n,): about linear across the border.
+
+    Args:
+        hottest: highest temperature so far (n,) [°C].
+        shutdown: temperature that ends perfusion [°C], where the three-state model does not.
+        damage: under the death models; None where they are not carried.
+        models: which are carried.
+        xp: array module.
+    """
+    if models is not None and damage is not None and models.stasis == "three_state":
+        return ln_odds(damage.dead, xp) - float(ln_odds(np.float64(DEAD_LETHAL)))
+    return hottest - shutdown
 
 
 def kinetics_of(sets: Sequence[Arrhenius]) -> Floats:

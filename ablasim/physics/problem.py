@@ -69,6 +69,12 @@ class Laws:
     perfusion_shutdown: float = np.inf
     death: DeathModels | None = None
 
+    @property
+    def perfusion_ends(self) -> bool:
+        """Whether perfusion ends altogether, by a temperature or by the three-state model."""
+        by_model = self.death is not None and self.death.stasis == "three_state"
+        return by_model or bool(np.isfinite(self.perfusion_shutdown))
+
 
 @dataclass(frozen=True, eq=False)
 class Stream:

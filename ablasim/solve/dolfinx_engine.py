@@ -109,9 +109,9 @@ class DolfinxEngine:
             None if self.whole is None else self.whole.mesh.cell_volumes()
         )
         perfusion = self.problem.materials.perfusion[self.matrices.region]
-        self.supply = Supply(
-            self.share, perfusion * self.cell_volume, self.problem.laws.perfusion_shutdown
-        )
+        self.supply: Supply | None = None
+        if self.problem.laws.perfusion_ends:
+            self.supply = Supply(self.share, perfusion * self.cell_volume)
         self.stages = 0
 
     def _own(self, name: str) -> Floats:
@@ -290,14 +290,19 @@ class DolfinxEngine:
 
     def _perfusion_left(self, state: State, temperature: Floats, ahead: float) -> Floats:
         """Share of the perfusion left at a temperature reached after some time (p,)."""
-        models = self.problem.laws.death
-        left = self.supply.left(np.maximum(temperature, state.peak))
-        if models is not None and models.stasis != "none" and state.damage is not None:
-            suffered = state.damage
-            if ahead > 0.0:
-                suffered = self._harm(suffered, state.temperature[0], temperature, ahead)
-            left = left * damage.perfusion_left(suffered, models)
-        return np.asarray(left)
+        laws, suffered = self.problem.laws, state.damage
+        by_dose = laws.death is not None and laws.death.stasis != "none"
+        if by_dose and suffered is not None and ahead > 0.0:
+            suffered = self._harm(suffered, state.temperature[0], temperature, ahead)
+        left = np.ones(self.share.owned)
+        if self.supply is not None:
+            hottest = np.maximum(temperature, state.peak)
+            left = self.supply.left(
+                damage.stasis_excess(hottest, laws.perfusion_shutdown, suffered, laws.death)
+            )
+        if laws.death is not None and suffered is not None:
+            left = left * damage.perfusion_left(suffered, laws.death)
+        return left
 
     def _suffer(self, state: State, after: Floats, step: float) -> Damage | None:
         """Damage at the end of a step."""

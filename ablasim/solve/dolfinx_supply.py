@@ -1,10 +1,8 @@
-"""Perfusion that a temperature ends, on this rank's nodes.
+"""Perfusion that ends from a border on, on this rank's nodes.
 
-Half of every edge belongs to each of its ends. Where a tetrahedron is or was at the shut-down
-temperature, perfusion has ended; what is left to a node is the mean over the halves that belong to
-it of the share below that temperature, weighted with W V of the tetrahedra. A node that loses all
-its perfusion at once would decide by a thousandth of a kelvin over kelvins: this way the zone
-depends smoothly on the temperature, and its error falls with the second order of the mesh.
+Half of every edge belongs to each of its ends. What is left to a node is the mean over the halves
+that belong to it of the share on this side of the border, weighted with W V of the tetrahedra. A
+node that lost all its perfusion at once would decide by a thousandth of a kelvin over kelvins.
 """
 
 from __future__ import annotations
@@ -37,26 +35,23 @@ def _edges(nodes: int) -> Any:
 
 
 class Supply:
-    """What a shut-down temperature leaves of the perfusion."""
+    """What a border leaves of the perfusion."""
 
-    def __init__(self, share: Share, weight: Floats, level: float):
+    def __init__(self, share: Share, weight: Floats):
         """Weigh the edges.
 
         Args:
             share: this rank's part of the mesh.
             weight: W V of the own cells (m,) [W/K].
-            level: the shut-down temperature [°C]; infinite for none.
         """
-        self.share, self.weight, self.level = share, weight, level
+        self.share, self.weight = share, weight
         self.pairs = _edges(share.cells.shape[1])
         count = np.bincount(self.pairs.ravel(), minlength=share.cells.shape[1])
         self.total = share.add_up(weight[:, None] * count)
 
-    def left(self, hottest: Floats) -> Floats:
-        """Share of the perfusion left at the nodes by their highest temperatures so far (p,)."""
-        if not np.isfinite(self.level):
-            return np.ones(self.share.owned)
-        values = self.share.with_ghosts(hottest)[self.share.cells] - self.level
+    def left(self, excess: Floats) -> Floats:
+        """Share of the perfusion left at the nodes where something (p,) ends it from zero on."""
+        values = self.share.with_ghosts(excess)[self.share.cells]
         below = values < 0.0
         part = np.zeros_like(values)
         cut = below.any(axis=1) & ~below.all(axis=1)

@@ -103,7 +103,7 @@ class JaxEngine:
                 held = np.isfinite(problem.fixed_temperature)
                 temperature = np.where(held, problem.fixed_temperature, temperature)
             start = self._put(temperature[graph.to_mesh])
-            zero, models = self._point_values(None), problem.laws.death
+            zero = self._point_values(None)
             state = State(
                 enthalpy=enthalpy_of(self.heat, start),
                 peak=start,

@@ -181,9 +181,7 @@ def move_heat(
     steady = by_power & (resistance == 0) & (total > 0)
     safe = jnp.where(total > 0, total, 1.0)
     driven = driven * jnp.where(steady, now.sum() / safe, jnp.minimum(power / safe, 1.0))
-    enthalpy, error, flows = rkc_step(
-        heat, state.enthalpy, driven + constant, step, stages, table
-    )
+    enthalpy, error, flows = rkc_step(heat, state.enthalpy, driven + constant, step, stages, table)
     return Moved(enthalpy, heat.temperature(enthalpy), error, driven, flows, heat.perfusion)
 
 
@@ -281,14 +279,14 @@ def _suffer(
     return jax.lax.fori_loop(0, count.astype("int32"), part, state.damage)
 
 
-def _perfusion(
-    heat: Heat, hottest: Array, suffered: Damage | None, death: Death | None
-) -> Array:
+def _perfusion(heat: Heat, hottest: Array, suffered: Damage | None, death: Death | None) -> Array:
     """Lumped perfusion (n,) [W/K] that is left by the temperatures so far and by the dose."""
-    left = heat.perfusion_left(hottest)
-    if death is None or suffered is None or death.models.stasis == "none":
+    models = None if death is None else death.models
+    excess = damage.stasis_excess(hottest, heat.constants[1], suffered, models, jnp)
+    left = heat.perfusion_left(excess)
+    if models is None or suffered is None:
         return left
-    return left * damage.perfusion_left(suffered, death.models, jnp)
+    return left * damage.perfusion_left(suffered, models, jnp)
 
 
 def _perfusion_midway(heat: Heat, state: State, step: Array, death: Death | None) -> Array:

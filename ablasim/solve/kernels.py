@@ -94,7 +94,12 @@ def edge_power(index: Slices, weight: Slices, x: Array) -> Array:
 
 
 def _half_below(w: Array, own: Array, other: Array) -> Array:
-    """A weight times the share below zero of the half of an edge at its end `own`."""
+    """A weight times the share below zero of the half of an edge at its end `own`.
+
+    A point that lost all its perfusion at once would decide by a thousandth of a kelvin over
+    kelvins. The mean over halves of edges depends smoothly on the temperature, and is as good a
+    quadrature: the border may lie anywhere between two points.
+    """
     return lax.mul(w, 1.0 - segment_fraction_above(own, 0.5 * (own + other), jnp))
 
 
@@ -180,8 +185,8 @@ class Heat:
         volume: of each point (n,) [m3].
         wet, boiling, dry: slopes of the point's law H(T), volume-weighted (n,) [J/m3/K].
         perfusion: lumped W (n,) [W/K].
-        supply: the same by edges, a twelfth of W V of the cells around each, where a temperature
-            ends it, or None.
+        supply: the same by edges, a twelfth of W V of the cells around each, where something ends
+            it from a border on, or None.
         wall: lumped h A of all walls (n,) [W/K]; wall_heat: the same times the liquid's T [W].
         free: 1 where a point's temperature is unknown, 0 where it is held (n,).
         diagonal: sum of each point's k0 weights (n,) [W/K].
@@ -233,11 +238,10 @@ class Heat:
             self.index, self.slope, square
         )
 
-    def perfusion_left(self, hottest: Array) -> Array:
-        """Lumped W (n,) [W/K] that is left by the highest temperatures so far (n,) [°C]."""
+    def perfusion_left(self, excess: Array) -> Array:
+        """Lumped W (n,) [W/K] that is left where something (n,) ends it from zero on."""
         if self.supply is None:
             return self.perfusion
-        excess = hottest - self.constants[1]
         return _over_edges(self.index, self.supply, excess, _half_below)
 
     def rate(self, enthalpy: Array, source: Array) -> tuple[Array, tuple[Array, ...]]:

@@ -270,7 +270,6 @@ def test_laws_agree_between_numpy_and_jax(
     wet, dry, latent = capacity
     slopes = wet, tissue.band_capacity(wet, dry, latent, band), dry, band
     inside = jnp.asarray(temperature)
-    peak = temperature[::-1].copy()
     pairs = [
         (tissue.enthalpy(temperature, *slopes), tissue.enthalpy(inside, *slopes, jnp)),
         (
@@ -285,10 +284,6 @@ def test_laws_agree_between_numpy_and_jax(
         (
             tissue.electrical_conductivity(temperature, 0.333, 0.015, 0.01, drop),
             tissue.electrical_conductivity(inside, 0.333, 0.015, 0.01, drop, jnp),
-        ),
-        (
-            tissue.perfusion_factor(temperature, peak, 60.0),
-            tissue.perfusion_factor(inside, jnp.asarray(peak), 60.0, jnp),
         ),
     ]
     for ours, theirs in pairs:

@@ -13,6 +13,7 @@ from simple_meshes import box_mesh
 from ablasim.mesh_cut import (
     clip_corners,
     level_set_corners,
+    segment_fraction_above,
     tet_fraction_above,
     triangle_fraction_above,
     triangle_normals,
@@ -126,3 +127,23 @@ def test_level_set_is_closed_and_points_outward(seed: int, on_nodes: bool) -> No
         surface.interpolate(values)[: len(surface.vertices)].min(), level, atol=1e-12
     )
     np.testing.assert_allclose(surface.interpolate(mesh.points), surface.vertices, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "share"),
+    [
+        (-1.0, -2.0, 0.0),
+        (1.0, 2.0, 1.0),
+        (-1.0, 3.0, 0.75),
+        (3.0, -1.0, 0.75),
+        (0.0, 0.0, 1.0),
+        (0.0, -1.0, 0.0),
+        (0.0, 1.0, 1.0),
+        (-1e-300, 1e-300, 0.5),
+    ],
+)
+def test_share_of_a_segment_above_zero(one: float, other: float, share: float) -> None:
+    """Catches a share that is not symmetric in the ends, or undefined where a value is zero."""
+    assert segment_fraction_above(np.float64(one), np.float64(other)) == pytest.approx(share)
+    inside = segment_fraction_above(jnp.asarray(one), jnp.asarray(other), jnp)
+    assert float(inside) == pytest.approx(share)
