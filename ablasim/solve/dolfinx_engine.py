@@ -2,7 +2,7 @@
 
 A reference that shares the laws with the JAX engine and nothing else of the discretisation in time
 or of the linear algebra: BDF2 or backward Euler, Newton's method, PETSc's solvers. The forms are
-written in UFL on P1 tetrahedra; lumping, Joule heat and sigma per tetrahedron follow the same
+written in UFL. With linear functions lumping, Joule heat and sigma per tetrahedron follow the same
 definitions, so that on one mesh both engines converge to the same numbers as their time steps
 shrink. The heat of the electrodes at the end of a step is extrapolated from the ends of the last
 two and the potential solved at the new temperature; how wrong the extrapolation was enters the
@@ -16,7 +16,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from ablasim.mesh_cut import tet_fraction_above
 from ablasim.physics import damage
 from ablasim.physics.damage import Damage
 from ablasim.physics.generator import Drive, voltage_squared
@@ -32,20 +31,8 @@ from ablasim.solve.dolfinx_sources import Sources
 from ablasim.solve.dolfinx_start import start
 from ablasim.solve.dolfinx_state import Report, State
 from ablasim.solve.dolfinx_supply import Supply
-from ablasim.solve.stepping import MOST_CHANGE
-
-LETHAL_C = 60.0
-"""Level of the lethal volume that progress and history show where no criterion is given [°C]."""
-
-MOST_SHIFT = 1.0
-"""Most that a point's local error counts with [K]; points at the electrode's corners leave the
-vaporisation band abruptly and must not drive the step."""
-
-LEAST_HEATED = 1.0e-7
-"""Floor of the heated volume [m3] over which the error of a step is averaged (0.1 ml)."""
-
-HOT_VOLUME = 1.0e-8
-"""The `peak_C` of progress and history is exceeded in this volume [m3] (10 mm3)."""
+from ablasim.solve.dolfinx_volumes import exceeded_in, volume_above
+from ablasim.solve.stepping import HOT_VOLUME, LEAST_HEATED, LETHAL_C, MOST_CHANGE, MOST_SHIFT
 
 FAILED = 1e6
 """Error [K] of a step whose equations were not solved; it is repeated with a much shorter one."""
@@ -282,7 +269,7 @@ class DolfinxEngine:
             blood=heat.blood.ends(temperature[share.points], flowing),
             flowing=heat.blood.flowing(new.hot_seconds),
             conductance=field.conductance,
-            hot=self._exceeded_in(temperature, HOT_VOLUME),
+            hot=exceeded_in(share, heat.weight, temperature, HOT_VOLUME),
             lethal=self._lethal_volume(new),
             iterations=field.iterations,
             residual=field.residual,
@@ -397,26 +384,6 @@ class DolfinxEngine:
         counted = {"ranks": float(self.comm.size)}
         return counted if pattern is None else counted | pattern.statistics()
 
-    def _exceeded_in(self, values: Floats, amount: float) -> float:
-        """Value that is exceeded in a given volume [m3], by bisection.
-
-        Five halvings at a time: every sum over the ranks is a message that all wait for.
-        """
-        low, high = -self.share.largest(-values.min()), self.share.largest(values.max())
-        above, weight = values, self.heat.weight
-        for _ in range(4):
-            levels = np.array([low, high])
-            for _ in range(5):
-                middles = 0.5 * (levels[1:] + levels[:-1])
-                levels = np.insert(levels, np.arange(1, len(levels)), middles)
-            place = np.searchsorted(levels, above)
-            between = self.share.total(np.bincount(place, weight, minlength=len(levels) + 1))
-            volume = between[::-1].cumsum()[::-1][1:]  # above each level
-            last = int(np.count_nonzero(volume[1:-1] > amount))
-            low, high = float(levels[last]), float(levels[last + 1])
-            above, weight = above[place > last], weight[place > last]
-        return 0.5 * (low + high)
-
     def _lethal_volume(self, state: State) -> float:
         """Volume that is dead by the criterion of the run [m3]."""
         models, values, level = self.problem.laws.death, state.peak, LETHAL_C
@@ -424,8 +391,4 @@ class DolfinxEngine:
             judge = models.criterion
             fields = damage.fields_of(state.damage, models.sets)
             values, level = judge.field({"peak_C": state.peak, **fields}), judge.level
-        corners = self.share.with_ghosts(values)[self.share.cells[:, :4]]
-        above = (corners >= level).sum(axis=1)
-        fraction, cut = (above == 4).astype(float), (above > 0) & (above < 4)
-        fraction[cut] = tet_fraction_above(corners[cut], level)
-        return float(self.share.total((self.cell_volume * fraction).sum()))
+        return volume_above(self.share, self.cell_volume, values, level)

@@ -22,24 +22,10 @@ from ablasim.physics.generator import voltage_squared
 from ablasim.solve.kernels import Electric, Heat, register, take
 from ablasim.solve.potential import UnitField
 from ablasim.solve.rkc import rkc_step
-
-LETHAL_C = 60.0
-"""Level of the lethal volume that progress and history show where no criterion is given [°C]."""
+from ablasim.solve.stepping import HOT_VOLUME, LEAST_HEATED, LETHAL_C, MOST_SHIFT
 
 DRIED_GAIN = 0.3
 """Share of the way that a dried point's heat goes in one step from the old value to the new one."""
-
-MOST_SHIFT = 1.0
-"""Most that a point's local error counts with [K]. A few points at the electrode's corners leave
-the vaporisation band abruptly, with errors of tens of kelvin that depend on the mesh: they must
-not drive the step, while a whole dried region still does by its volume."""
-
-LEAST_HEATED = 1.0e-7
-"""Floor of the heated volume [m3] over which the error of a step is averaged (0.1 ml)."""
-
-HOT_VOLUME = 1.0e-8
-"""The `peak_C` of progress and history is exceeded in this volume [m3] (10 mm3): the corner at the
-end of an electrode is a singularity, and the plain maximum would measure the mesh."""
 
 
 register(Damage)

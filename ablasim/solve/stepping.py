@@ -42,6 +42,21 @@ SHORTEST_STEP = 1e-5
 MOST_CHANGE = 0.1
 """Relative change of the load over a step: drying tissue must not outrun the step."""
 
+MOST_SHIFT = 1.0
+"""Most that a point's local error counts with [K]. A few points at the electrode's corners leave
+the vaporisation band abruptly, with errors of tens of kelvin that depend on the mesh: they must
+not drive the step, while a whole dried region still does by its volume."""
+
+LEAST_HEATED = 1.0e-7
+"""Floor of the heated volume [m3] over which the error of a step is averaged (0.1 ml)."""
+
+HOT_VOLUME = 1.0e-8
+"""The `peak_C` of progress and history is exceeded in this volume [m3] (10 mm3): the corner at the
+end of an electrode is a singularity, and the plain maximum would measure the mesh."""
+
+LETHAL_C = 60.0
+"""Level of the lethal volume that progress and history show where no criterion is given [°C]."""
+
 POTENTIAL_LIMIT = 1e-3
 """Relative residual at which the potential counts as failed; the engine has tried to mend it."""
 

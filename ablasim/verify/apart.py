@@ -20,13 +20,11 @@ from ablasim.assess.zone import ProbeAxis
 from ablasim.frames import MM
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve import Solution
+from ablasim.solve.stepping import LETHAL_C
 from ablasim.verify.case import Row, Tolerance, absolute, relative
 from ablasim.verify.scenes import Floats
 
 MILLILITRE = 1e-6
-
-LETHAL_C = 60.0
-"""Level of the peak temperature whose surfaces are compared [°C]."""
 
 LIMITS = {
     "temperature": Tolerance(1e-5),

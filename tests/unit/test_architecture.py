@@ -45,7 +45,7 @@ LAYERS = (
     "solve.bdf",
     "solve.dolfinx_start solve.dolfinx_forms solve.dolfinx_options",
     "solve.dolfinx_share",
-    "solve.dolfinx_matrices solve.dolfinx_blood solve.dolfinx_supply",
+    "solve.dolfinx_matrices solve.dolfinx_blood solve.dolfinx_supply solve.dolfinx_volumes",
     "solve.dolfinx_heat",
     "solve.dolfinx_potential",
     "solve.dolfinx_quadratic solve.dolfinx_state",
