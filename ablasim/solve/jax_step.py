@@ -97,7 +97,6 @@ class Report:
         blood: excess of the blood at the end of each branch, mean over the step (c,) [K].
         flowing: 1 for the branches that have their flow after the step (c,).
         conductance: at the end [S].
-        unit_power: heat put into the block at one volt at the end [W].
         hot: temperature exceeded in HOT_VOLUME [°C].
         lethal: volume that is dead by the criterion, or has reached LETHAL_C [m3].
         iterations: of the potential.
@@ -114,7 +113,6 @@ class Report:
     blood: Array
     flowing: Array
     conductance: Array
-    unit_power: Array
     hot: Array
     lethal: Array
     iterations: Array
@@ -222,7 +220,6 @@ def close_step(
         blood=ends,
         flowing=flowing_branches(heat, hot_seconds),
         conductance=field.conductance,
-        unit_power=field.heat.sum(),
         hot=_exceeded_in(moved.temperature, heat.volume, HOT_VOLUME),
         lethal=_lethal_volume(cells, cell_volume, peak, suffered, death),
         iterations=field.iterations,
