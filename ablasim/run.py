@@ -26,6 +26,7 @@ from ablasim.progress import Progress, ProgressCallback
 from ablasim.report.record import RunRecord
 from ablasim.scenario import Scenario, cautions
 from ablasim.solve import Solution, Status, StepControl, solve
+from ablasim.solve.checkpoint import all_parts
 from ablasim.solve.dolfinx_options import Options
 from ablasim.team import team
 
@@ -148,7 +149,7 @@ def run(
         record = _assess(scenario, anatomy, problem, solution, engine, dtype)
     result = _finish(replace(record, timing=watch.total()), place, shared, watch, force)
     if place is not None:
-        for part in place.parent.glob(f"{checkpoint_path(place).stem}*"):  # one of each rank
+        for part in all_parts(checkpoint_path(place)):
             part.unlink()
     if solution.status is not Status.DONE:
         kept = "" if place is None else f". The last valid state is in {place}"

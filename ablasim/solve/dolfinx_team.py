@@ -12,7 +12,7 @@ from typing import Any
 
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import ProgressCallback
-from ablasim.solve.checkpoint import Checkpoint, Progressed
+from ablasim.solve.checkpoint import Checkpoint, Progressed, part_of_rank
 from ablasim.solve.dolfinx_engine import DolfinxEngine
 from ablasim.solve.dolfinx_options import Options
 from ablasim.solve.dolfinx_start import start
@@ -114,7 +114,7 @@ def write_fields(engine: DolfinxEngine, path: Path) -> None:
 def _checkpoint(comm: Any, path: Path, key: str) -> Checkpoint:
     if comm.size == 1:
         return Checkpoint(path, key)
-    mine = path.with_name(f"{path.stem}.{comm.rank}of{comm.size}{path.suffix}")
+    mine = part_of_rank(path, comm.rank, comm.size)
     return _TeamCheckpoint(mine, f"{key} {comm.rank} of {comm.size}", comm=comm)
 
 
