@@ -53,4 +53,7 @@ def _numbers(problem: BioheatProblem) -> Iterator[tuple[str, Any]]:
     if problem.electrodes is not None:
         yield "electrodes.far_field", problem.electrodes.far_field
     if problem.fixed_temperature is not None:
-        yield "fixed_temperature", np.nan_to_num(problem.fixed_temperature, posinf=math.inf)
+        yield (
+            "fixed_temperature",
+            np.nan_to_num(problem.fixed_temperature, posinf=math.inf, neginf=-math.inf),
+        )

@@ -32,6 +32,9 @@ def test_a_sound_problem_passes(problem: BioheatProblem) -> None:
     assert not_finite(problem) == ()
     held = np.array([np.nan, 37.0])
     assert not_finite(replace(problem, fixed_temperature=held)) == ()
+    for value in (np.inf, -np.inf):
+        held = np.array([np.nan, value])
+        assert not_finite(replace(problem, fixed_temperature=held)) == ("fixed_temperature",)
 
 
 @pytest.mark.parametrize("engine", ["jax", "dolfinx"])
