@@ -5,30 +5,30 @@ Heavy imports stand inside the commands: `--help` and `check` load neither JAX, 
 
 from __future__ import annotations
 
-import json
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 import ablasim
+from ablasim.cli_compare import compare
+from ablasim.cli_doctor import doctor
+from ablasim.cli_info import info
 from ablasim.cli_lead import lead
 from ablasim.cli_options import (
     Debug,
     Device,
     Engine,
     Json,
-    Kind,
     Overrides,
     Quiet,
-    Resolution,
     ResolutionOption,
     ScenarioFile,
     Scheme,
     Verbose,
+    changes_of,
 )
 from ablasim.cli_output import (
     NOTICE,
@@ -39,7 +39,8 @@ from ablasim.cli_output import (
     set_up_logging,
 )
 from ablasim.cli_progress import show_progress
-from ablasim.errors import ResourceError, ScenarioError, UsageError
+from ablasim.cli_verify import verify
+from ablasim.errors import ScenarioError, UsageError
 from ablasim.team import refuse_company, team
 
 app = typer.Typer(
@@ -96,7 +97,7 @@ def check(
     from ablasim.scenario import cautions, load_scenario, vessel_cautions
 
     try:
-        loaded = load_scenario(scenario, _overrides(overrides, resolution))
+        loaded = load_scenario(scenario, changes_of(overrides, resolution))
     except ScenarioError as error:
         if as_json:
             problems = [vars(problem) for problem in error.problems]
@@ -136,7 +137,7 @@ def mesh(
     from ablasim.scenario import load_scenario
 
     set_up_logging(verbose=verbose)
-    loaded = load_scenario(scenario, _overrides(overrides, resolution))
+    loaded = load_scenario(scenario, changes_of(overrides, resolution))
     with show_progress(quiet=quiet, verbose=verbose) as progress:
         if loaded.mesh is None:
             made = cached_mesh(build_anatomy(loaded), loaded.numerics.resolution, progress=progress)
@@ -215,7 +216,7 @@ def run(
     else:
         refuse_company("run")
         _refuse_dolfinx_options(scheme, degree, petsc)
-    loaded = load_scenario(scenario, _overrides(overrides, resolution))
+    loaded = load_scenario(scenario, changes_of(overrides, resolution))
     # After the scenario, so that a fault in it shows at once.
     from ablasim.run import run as run_scenario
 
@@ -246,60 +247,7 @@ def _refuse_dolfinx_options(scheme: Scheme, degree: int, petsc: str) -> None:
             raise UsageError(f"{name}: only the engine dolfinx reads it; add --engine dolfinx")
 
 
-@app.command()
-def compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="Directory of a run.", show_default=False)],
-    b: Annotated[
-        Path, typer.Argument(metavar="B", help="The run to compare with it.", show_default=False)
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            help="Directory for comparison.png, .json, .vtu and surface_distance.vtp.",
-        ),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an earlier comparison in DIR.")
-    ] = False,
-    max_surface_mm: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0, metavar="MM", help="Exit with 1 if the lethal surfaces are farther apart."
-        ),
-    ] = None,
-    max_temperature_l2: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            metavar="X",
-            help="Exit with 1 if the final or peak temperature differs by more (relative L2).",
-        ),
-    ] = None,
-    max_volume_percent: Annotated[
-        float | None,
-        typer.Option(min=0.0, metavar="%", help="Exit with 1 if a zone's volume differs by more."),
-    ] = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Compare two runs: temperatures, lethal surfaces in mm, zones, margin, what was changed.
-
-    Differences are B minus A. On different meshes B's temperature is sampled in A's cells. Relative
-    L2 is relative to A's rise above its initial temperature. Limits apply to the zone that A is
-    assessed by and to the 60 °C zone; the exit code is 1 if one is exceeded.
-    """
-    from ablasim.cli_compare import Limits, compare_runs
-
-    limits = Limits(max_surface_mm, max_temperature_l2, max_volume_percent)
-    code = compare_runs(
-        a, b, output=output, force=force, limits=limits, as_json=as_json, quiet=quiet
-    )
-    if code:
-        raise typer.Exit(code)
+app.command()(compare)  # here, since the help lists the commands in this order
 
 
 @app.command()
@@ -322,142 +270,9 @@ def view(
         print(f"Drawn into {png}. {NOTICE}")
 
 
-@app.command()
-def info(
-    kind: Annotated[Kind | None, typer.Argument(help="What to list.", show_default=False)] = None,
-    schema: Annotated[
-        bool, typer.Option("--schema", help="The JSON Schema of a scenario file.")
-    ] = False,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """List the catalogue with the source of every number, or the scenario's schema."""
-    if schema == (kind is not None):
-        raise UsageError("info: give one of tissues, probes, vessels, arrhenius, or --schema")
-    if kind is None:
-        from ablasim.scenario import json_schema
-
-        print_json(json_schema())
-        return
-    from ablasim import catalogue
-
-    rows = catalogue.info_rows(kind.value)
-    if as_json:
-        print_json([row._asdict() for row in rows])
-        return
-    # A name and a source stand once, in the first of the rows they hold for.
-    printed, before = [], ("", "")
-    for row in rows:
-        name = "" if row.name == before[0] else row.name
-        source = '"' if (row.name, row.source) == before else row.source
-        printed.append((name, row.quantity, f"{row.value:g}", row.unit, source))
-        before = (row.name, row.source)
-    print_rows(printed, header=("name", "quantity", "value", "unit", "source"))
-
-
-@app.command()
-def verify(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="CASE", help="Names or globs such as 'F8*'; by default every case."),
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Only the half that the tests run.")
-    ] = False,
-    list_only: Annotated[bool, typer.Option("--list", help="List the cases; run nothing.")] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the page (Markdown) to a file."),
-    ] = None,
-    write: Annotated[
-        bool, typer.Option("--write", help="Write the page to docs/verification.md.")
-    ] = False,
-    kept: Annotated[
-        Path | None,
-        typer.Option(
-            "--kept",
-            metavar="FILE",
-            help="Keep outcomes in a file (JSON); what it holds already is shown and not run.",
-        ),
-    ] = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    debug: Debug = False,
-) -> None:
-    """Compare with exact solutions, other programs and published experiments.
-
-    Prints each number beside its reference and its tolerance. The exit code is 0 if every case
-    passes, 1 if one fails, 2 for a name that no case has.
-    """
-    from ablasim.cli_verify import page_path, print_list, verify_cases
-    from ablasim.verify import select
-
-    cases = select(names or (), quick=quick)
-    if list_only:
-        print_list(cases, as_json=as_json)
-        return
-    set_up_logging(verbose=verbose)
-    page = page_path(output, write=write)
-    code = verify_cases(cases, page=page, as_json=as_json, quiet=quiet, verbose=verbose, kept=kept)
-    if code:
-        raise typer.Exit(code)
-
-
-@app.command()
-def doctor(
-    only: Annotated[
-        list[str] | None,
-        typer.Option("--only", metavar="NAME", help="Only this check; repeatable."),
-    ] = None,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Try what works on this machine and say what to do about the rest."""
-    from dataclasses import asdict
-
-    from ablasim.doctor import CHECKS, examine
-
-    unknown = sorted(set(only or ()) - set(CHECKS))
-    if unknown:
-        raise UsageError(f"doctor --only: got {unknown[0]!r}; use one of {', '.join(CHECKS)}")
-    checks = examine(only or ())
-    if as_json:
-        print_json([asdict(check) for check in checks])
-    else:
-        for found in checks:
-            state = "ok" if found.ok else "MISSING" if found.required else "missing"
-            print(f"{found.name:<10} {state:<8} {found.detail}")
-            if not found.ok:
-                print(f"{'':<10} {'':<8} what to do: {found.remedy}")
-    if any(found.required and not found.ok for found in checks):
-        raise typer.Exit(ResourceError.exit_code)
-
-
-def _overrides(words: list[str] | None, resolution: Resolution | None) -> dict[str, Any]:
-    """`--set KEY=VALUE` and `--resolution` as the mapping that `load_scenario` takes."""
-    values: dict[str, Any] = {}
-    for word in words or ():
-        key, equals, value = word.partition("=")
-        if not (key.strip() and equals):
-            raise UsageError(f"--set: got {word!r}; must be KEY=VALUE, e.g. protocol.power_W=40")
-        values[key.strip()] = parse_value(value.strip())
-    if resolution is not None:
-        values["numerics.resolution"] = resolution.value
-    return values
-
-
-def parse_value(text: str) -> Any:
-    """A value from the command line: JSON (numbers, lists, true, null), or else a plain text."""
-    try:
-        return json.loads(text, parse_constant=str)
-    except ValueError:
-        pass
-    try:
-        number = float(text)  # .5 and 1. are numbers here, though not in JSON
-    except ValueError:
-        return text
-    return number if math.isfinite(number) else text
+app.command()(info)
+app.command()(verify)
+app.command()(doctor)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+from ablasim.cli_options import Debug, Json, Quiet
 from ablasim.cli_output import NOTICE, print_json, print_rows, say
 from ablasim.errors import UsageError
 
@@ -29,6 +32,59 @@ class Limits:
     max_volume_percent: float | None = None
 
 
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="Directory of a run.", show_default=False)],
+    b: Annotated[
+        Path, typer.Argument(metavar="B", help="The run to compare with it.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Directory for comparison.png, .json, .vtu and surface_distance.vtp.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an earlier comparison in DIR.")
+    ] = False,
+    max_surface_mm: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, metavar="MM", help="Exit with 1 if the lethal surfaces are farther apart."
+        ),
+    ] = None,
+    max_temperature_l2: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            metavar="X",
+            help="Exit with 1 if the final or peak temperature differs by more (relative L2).",
+        ),
+    ] = None,
+    max_volume_percent: Annotated[
+        float | None,
+        typer.Option(min=0.0, metavar="%", help="Exit with 1 if a zone's volume differs by more."),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Compare two runs: temperatures, lethal surfaces in mm, zones, margin, what was changed.
+
+    Differences are B minus A. On different meshes B's temperature is sampled in A's cells. Relative
+    L2 is relative to A's rise above its initial temperature. Limits apply to the zone that A is
+    assessed by and to the 60 °C zone; the exit code is 1 if one is exceeded.
+    """
+    limits = Limits(max_surface_mm, max_temperature_l2, max_volume_percent)
+    code = compare_runs(
+        a, b, output=output, force=force, limits=limits, as_json=as_json, quiet=quiet
+    )
+    if code:
+        raise typer.Exit(code)
+
+
 def compare_runs(
     a: Path,
     b: Path,
@@ -48,7 +104,7 @@ def compare_runs(
         UsageError: `output` names a file, exists, or may not be replaced.
         InputFileError: a directory holds no run, or the runs have no tissue in common.
     """
-    from ablasim.report.compare import compare
+    from ablasim.report.compare import compare as compared
     from ablasim.report.compare_files import check_target, write_comparison
 
     if output is not None:
@@ -58,7 +114,7 @@ def compare_runs(
                 f"comparison.json and others: try {output.with_suffix('')}"
             )
         check_target(output, force=force)
-    found = compare(a, b)
+    found = compared(a, b)
     exceeded = found.exceeded(
         max_surface_mm=limits.max_surface_mm,
         max_temperature_l2=limits.max_temperature_l2,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from ablasim.errors import UsageError
 
 
 class Device(StrEnum):
@@ -67,3 +71,33 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and not
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Every step of the way.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def changes_of(words: list[str] | None, resolution: Resolution | None) -> dict[str, Any]:
+    """`--set KEY=VALUE` and `--resolution` as the mapping that `load_scenario` takes.
+
+    Raises:
+        UsageError: a word is not KEY=VALUE.
+    """
+    values: dict[str, Any] = {}
+    for word in words or ():
+        key, equals, value = word.partition("=")
+        if not (key.strip() and equals):
+            raise UsageError(f"--set: got {word!r}; must be KEY=VALUE, e.g. protocol.power_W=40")
+        values[key.strip()] = parse_value(value.strip())
+    if resolution is not None:
+        values["numerics.resolution"] = resolution.value
+    return values
+
+
+def parse_value(text: str) -> Any:
+    """A value from the command line: JSON (numbers, lists, true, null), or else a plain text."""
+    try:
+        return json.loads(text, parse_constant=str)
+    except ValueError:
+        pass
+    try:
+        number = float(text)  # .5 and 1. are numbers here, though not in JSON
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text

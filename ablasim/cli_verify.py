@@ -4,18 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from ablasim.cli_output import print_json, print_rows, say
+import typer
+
+from ablasim.cli_options import Debug, Json, Quiet, Verbose
+from ablasim.cli_output import print_json, print_rows, say, set_up_logging
 from ablasim.cli_progress import format_seconds, show_progress
 from ablasim.errors import InputFileError, UsageError
-from ablasim.verify import FAILED_EXIT_CODE, Case, Outcome, families, records, run_cases
-from ablasim.verify.kept import Kept, with_kept
-from ablasim.verify.page import markdown, result_of, row_cells
+
+if TYPE_CHECKING:
+    from ablasim.verify import Case, Outcome
 
 PAGE = Path("docs") / "verification.md"
 
 HEADER = ("case", "quantity", "unit", "reference", "computed", "error", "tolerance", "result")
+
+
+def verify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CASE", help="Names or globs such as 'F8*'; by default every case."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only the half that the tests run.")
+    ] = False,
+    list_only: Annotated[bool, typer.Option("--list", help="List the cases; run nothing.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the page (Markdown) to a file."),
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the page to docs/verification.md.")
+    ] = False,
+    kept: Annotated[
+        Path | None,
+        typer.Option(
+            "--kept",
+            metavar="FILE",
+            help="Keep outcomes in a file (JSON); what it holds already is shown and not run.",
+        ),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """Compare with exact solutions, other programs and published experiments.
+
+    Prints each number beside its reference and its tolerance. The exit code is 0 if every case
+    passes, 1 if one fails, 2 for a name that no case has.
+    """
+    from ablasim.verify import select
+
+    cases = select(names or (), quick=quick)
+    if list_only:
+        print_list(cases, as_json=as_json)
+        return
+    set_up_logging(verbose=verbose)
+    page = page_path(output, write=write)
+    code = verify_cases(cases, page=page, as_json=as_json, quiet=quiet, verbose=verbose, kept=kept)
+    if code:
+        raise typer.Exit(code)
 
 
 def print_list(cases: Sequence[Case], *, as_json: bool) -> None:
@@ -27,6 +77,8 @@ def print_list(cases: Sequence[Case], *, as_json: bool) -> None:
         ]
         print_json({"cases": rows})
         return
+    from ablasim.verify import families
+
     rows_ = []
     for family in families():
         rows_ += [
@@ -81,6 +133,10 @@ def verify_cases(
     Raises:
         InputFileError: the page or the file of outcomes cannot be read or written.
     """
+    from ablasim.verify import FAILED_EXIT_CODE, records, run_cases
+    from ablasim.verify.kept import Kept, with_kept
+    from ablasim.verify.page import markdown
+
     outcomes, held = [], None if kept is None else Kept(kept)
     new = [case for case in cases if held is None or held.outcome(case) is None]
     with show_progress(quiet=quiet, verbose=verbose) as progress:
@@ -105,6 +161,8 @@ def verify_cases(
 
 def print_table(outcomes: Sequence[Outcome]) -> None:
     """All numbers, then a line per failure and the count."""
+    from ablasim.verify.page import result_of, row_cells
+
     rows: list[tuple[Any, ...]] = [cells for outcome in outcomes for cells in row_cells(outcome)]
     rows = [(*cells[:-1], cells[-1].strip("*")) for cells in rows]
     print_rows(rows, header=HEADER)

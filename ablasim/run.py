@@ -26,6 +26,7 @@ from ablasim.progress import Progress, ProgressCallback
 from ablasim.report.record import RunRecord
 from ablasim.scenario import Scenario, cautions
 from ablasim.solve import Solution, Status, StepControl, solve
+from ablasim.solve.checkpoint import all_parts
 from ablasim.solve.dolfinx_options import Options
 from ablasim.team import team
 
@@ -125,6 +126,7 @@ def run(
     place = None if out is None else Path(out)
     if place is not None:
         check_free(place, force=force)
+    shared = None if place is None else _place_for_fields(place, engine)
     with watch.stage("mesh"):
         anatomy, mesh = place_in_mesh(scenario, progress)
         problem = build_problem(scenario, anatomy, mesh)
@@ -139,15 +141,15 @@ def run(
             resume=resume,
             progress=progress,
             options=options,
-            fields=None if place is None or team().size == 1 else _shared_fields(place),
+            fields=shared,
         )
     watch.seconds["compile"] = solution.statistics["start_seconds"]
     watch.seconds["solve"] -= solution.statistics["start_seconds"]
     with watch.stage("assess"):
         record = _assess(scenario, anatomy, problem, solution, engine, dtype)
-    result = _finish(replace(record, timing=watch.total()), place, watch, force)
+    result = _finish(replace(record, timing=watch.total()), place, shared, watch, force)
     if place is not None:
-        for part in place.parent.glob(f"{checkpoint_path(place).stem}*"):  # one of each rank
+        for part in all_parts(checkpoint_path(place)):
             part.unlink()
     if solution.status is not Status.DONE:
         kept = "" if place is None else f". The last valid state is in {place}"
@@ -169,9 +171,14 @@ def checkpoint_path(out: Path) -> Path:
     return out.with_name(f"{out.name}.checkpoint.npz")
 
 
-def _shared_fields(out: Path) -> Path:
-    """Where the ranks of an MPI run write the fields, until the directory is complete."""
-    return out.with_name(f".{out.name}.fields.bp")
+def _place_for_fields(out: Path, engine: str) -> Path | None:
+    """Where the ranks of this MPI run can write the fields, until the directory is complete.
+
+    What an aborted run has left there is removed. None where no ranks write.
+    """
+    path = out.with_name(f".{out.name}.fields.bp")
+    shutil.rmtree(path, ignore_errors=True)
+    return path if engine == "dolfinx" and team().size > 1 else None
 
 
 def place_in_mesh(
@@ -227,8 +234,10 @@ def _assess(
     )
 
 
-def _finish(record: RunRecord, place: Path | None, watch: _Stopwatch, force: bool) -> RunResult:
-    """Write everything, or only build the summary."""
+def _finish(
+    record: RunRecord, place: Path | None, shared: Path | None, watch: _Stopwatch, force: bool
+) -> RunResult:
+    """Write everything, with the fields that the ranks have written; or only build the summary."""
     from ablasim.report.summary import build_summary
 
     if place is None:
@@ -253,8 +262,8 @@ def _finish(record: RunRecord, place: Path | None, watch: _Stopwatch, force: boo
                 {v: k for k, v in names.items()},
             )
         write_run(folder, record)
-        if _shared_fields(place).exists():
-            shutil.move(_shared_fields(place), folder / "fields.bp")
+        if shared is not None:
+            shutil.move(shared, folder / "fields.bp")
         warnings = write_preview(folder, labels=outlines)
         watch.seconds["output"] = time.perf_counter() - watch.begun - sum(watch.seconds.values())
         record = replace(record, timing=watch.total(), warnings=(*record.warnings, *warnings))

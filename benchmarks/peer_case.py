@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,10 @@ Ints = NDArray[np.int32]
 
 SCENARIO = Path(__file__).resolve().parents[1] / "scenarios" / "rf_beside_portal_vein.yaml"
 
+MATERIALS = ("wet_capacity", "dry_capacity", "latent_heat", "conductivity", "conductivity_slope")
+MATERIALS += ("perfusion", "sigma", "sigma_slope", "sigma_dry_ratio")
+"""Fields of `physics.problem.Materials`."""
+
 
 def load_case(resolution: str) -> tuple[Scenario, BioheatProblem]:
     """The case that everybody solves: no death models, and blood that does not warm on its way."""
@@ -25,6 +29,28 @@ def load_case(resolution: str) -> tuple[Scenario, BioheatProblem]:
     scenario = load_scenario(SCENARIO, changed)
     problem = build_problem(scenario, *place_in_mesh(scenario))
     return scenario, replace(problem, laws=replace(problem.laws, death=None))
+
+
+class Constants(NamedTuple):
+    """Numbers of the case that hold everywhere.
+
+    Attributes:
+        start, blood: temperature at time zero, and of the blood [°C].
+        low, high: ends of the vaporisation band [°C].
+        shutdown: temperature that ends perfusion [°C].
+        drop: width of the fall of sigma [K].
+        power: of the generator [W].
+        duration: [s].
+    """
+
+    start: float
+    blood: float
+    low: float
+    high: float
+    shutdown: float
+    drop: float
+    power: float
+    duration: float
 
 
 @dataclass(frozen=True)
@@ -35,15 +61,14 @@ class Case:
         points: (n, 3) [m].
         cells: corners (m, 4).
         region: of each cell (m,).
-        materials: the fields of `physics.problem.Materials`, one row each (9, r).
+        materials: one row for each name in MATERIALS, one column for each region (9, r).
         wall_faces: triangles of all cooled surfaces (f, 3).
         wall_of: the surface of each of them (f,).
         wall_h, wall_temperature: of each surface (w,) [W/m2/K] and [°C].
         active: mask of the electrode's points (n,).
         far_field: conductance to infinity per point (n,) [S].
         fixed: temperature where a point is held, NaN elsewhere (n,) [°C].
-        constants: initial and blood temperature, band low, band high, shut-down [°C], width of the
-            fall of sigma [K], power [W], duration [s].
+        constants: those of Constants (8,).
     """
 
     points: Floats
@@ -67,24 +92,11 @@ class Case:
         assert not electrodes.grounded.any() and problem.source is None
         assert all(wall.stream is None for wall in problem.walls)
         assert problem.fixed_temperature is not None
-        m = problem.materials
         return cls(
             points=problem.mesh.points,
             cells=problem.mesh.cells,
             region=np.asarray(problem.mesh.cell_region, dtype=np.int32),
-            materials=np.array(
-                [
-                    m.wet_capacity,
-                    m.dry_capacity,
-                    m.latent_heat,
-                    m.conductivity,
-                    m.conductivity_slope,
-                    m.perfusion,
-                    m.sigma,
-                    m.sigma_slope,
-                    m.sigma_dry_ratio,
-                ]
-            ),
+            materials=np.array([getattr(problem.materials, name) for name in MATERIALS]),
             wall_faces=np.concatenate([wall.faces for wall in problem.walls]),
             wall_of=np.repeat(
                 np.arange(len(problem.walls), dtype=np.int32),
@@ -96,7 +108,7 @@ class Case:
             far_field=electrodes.far_field,
             fixed=problem.fixed_temperature,
             constants=np.array(
-                [
+                Constants(
                     problem.initial_temperature,
                     problem.blood_temperature,
                     *laws.vaporisation_band,
@@ -104,10 +116,19 @@ class Case:
                     laws.sigma_drop,
                     generator.drive(generator.start(Reading(0.0)), 0.0).power,
                     generator.duration,
-                ],
+                ),
                 dtype=float,
             ),
         )
+
+    def numbers(self) -> Constants:
+        """The constants by name."""
+        return Constants(*self.constants.tolist())
+
+    def material(self, name: str) -> Floats:
+        """A quantity of MATERIALS in each region (r,)."""
+        row: Floats = self.materials[MATERIALS.index(name)]
+        return row
 
     def write(self, path: Path) -> None:
         """Keep it as .npz."""

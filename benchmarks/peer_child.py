@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-from peer_scheme import Control, Space, integrate
-
-Floats = NDArray[np.float64]
+from peer_scheme import Control, integrate
+from peer_space import Floats, Space
 
 
 class Gathering(Space, Protocol):

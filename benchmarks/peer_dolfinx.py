@@ -29,22 +29,15 @@ from dolfinx import fem, graph, io, la, mesh  # noqa: E402
 from dolfinx.fem import petsc as fem_petsc  # noqa: E402
 from mpi4py import MPI  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
-from peer_case import Case  # noqa: E402
-from peer_scheme import Points  # noqa: E402
+from peer_case import Case, Floats  # noqa: E402
+from peer_space import (  # noqa: E402
+    GROWTH,
+    HEAT_TOLERANCE,
+    POTENTIAL_TOLERANCE,
+    Points,
+    sigma_law,
+)
 from petsc4py import PETSc  # noqa: E402
-
-from ablasim.physics import tissue  # noqa: E402
-
-Floats = NDArray[np.float64]
-
-POTENTIAL_TOLERANCE, HEAT_TOLERANCE = 1e-6, 1e-3
-"""Of CG, relative; Newton repeats the heat's with the residual that is left. The potential's must
-be tight: warm-started at 1e-4 it hardly moves from one short step to the next."""
-
-GROWTH = 2.5
-"""Of the iterations, after which GAMG is set up again."""
-
-(WET, DRY, LATENT, CONDUCTIVITY, SLOPE, PERFUSION, SIGMA, SIGMA_SLOPE, DRY_RATIO) = range(9)
 
 
 class DolfinxSpace:
@@ -107,40 +100,16 @@ class DolfinxSpace:
 
     def _fill(self, case: Case) -> None:
         """Lumped laws, the conduction matrix and the solvers."""
-        m = case.materials
-        start, blood, low, high, shutdown, drop, power, duration = case.constants
-        volume = self._lumped(np.ones(len(self.region)))
-        wet, dry, latent = (
-            self._lumped(m[row][self.region]) / volume for row in (WET, DRY, LATENT)
-        )
-        area = [self._assembled(form) for form in self.wall_lump]
         here = self.input_point[: self.owned]
-        fixed = case.fixed[here]
-        free = np.isnan(fixed)
-        ratios = m[SLOPE] / m[CONDUCTIVITY]
-        assert np.allclose(ratios, ratios[0], rtol=1e-12)
-        self.points = Points(
-            volume=volume,
-            wet=wet,
-            boiling=tissue.band_capacity(wet, dry, latent, (low, high)),
-            dry=dry,
-            perfusion=self._lumped(m[PERFUSION][self.region]),
-            wall=sum(h * a for h, a in zip(case.wall_h, area, strict=True)),
-            wall_heat=sum(
-                h * t * a for h, t, a in zip(case.wall_h, case.wall_temperature, area, strict=True)
-            ),
-            free=free,
-            start=np.where(free, start, fixed),
-            ratio=float(ratios[0]),
-            blood=blood,
-            shutdown=shutdown,
-            band=(low, high),
-            power=power,
-            duration=duration,
+        self.points = Points.of(
+            case,
+            lumped=self._lumped,
+            region=self.region,
+            area=[self._assembled(form) for form in self.wall_lump],
+            fixed=case.fixed[here],
         )
-        self.sigma_laws = [m[row][self.region] for row in (SIGMA, SIGMA_SLOPE, DRY_RATIO)]
-        self.drop = drop
-        self._set_up_heat(m[CONDUCTIVITY][self.region])
+        self.sigma_law = sigma_law(case, self.region)
+        self._set_up_heat(case.material("conductivity")[self.region])
         self._set_up_potential(case.active[here], case.far_field[here])
 
     def _set_up_heat(self, conductivity: Floats) -> None:
@@ -264,9 +233,7 @@ class DolfinxSpace:
         """sigma(T) at the mean of a cell's corners, ghosts included (m,) [S/m]."""
         self.phi.x.array[: self.owned] = temperature
         self.phi.x.scatter_forward()
-        mean = self.phi.x.array[self.space.dofmap.list].mean(axis=1)
-        found: Floats = tissue.electrical_conductivity(mean, *self.sigma_laws, self.drop)
-        return found
+        return self.sigma_law(self.phi.x.array[self.space.dofmap.list].mean(axis=1))
 
     def solve_potential(self, temperature: Floats) -> tuple[Floats, float]:
         """Joule heat per point for one volt (n,) [W] and the conductance [S]."""

@@ -6,22 +6,17 @@ symmetric, K is assembled once, and a new step or iteration only changes the dia
 the potential is extrapolated in time from its last two solutions, and the potential is solved again
 when the conductivity has changed by more than `lag`, a mean over the heat.
 
-Both peers, DOLFINx + PETSc and scikit-fem + PyAMG, are a `Space`: they hold the matrices and solve.
-All arrays are a rank's own points; only `Space.total` and the solvers talk to other ranks.
+`peer_space` says what a peer's library does. All arrays are a rank's own points.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-
-from ablasim.physics import tissue
-
-Floats = NDArray[np.float64]
+from peer_account import Account
+from peer_space import Floats, Space
 
 MOST_ITERATIONS = 12
 """Of Newton in one step; a step that needs more is repeated with half its length."""
@@ -70,91 +65,6 @@ class Control:
     lag: float
     step: float = 0.0
     order: int = 2
-
-
-@dataclass(frozen=True)
-class Points:
-    """The lumped laws at a rank's points.
-
-    Attributes:
-        volume: (n,) [m3].
-        wet, boiling, dry: slopes of H(T), volume-weighted (n,) [J/m3/K].
-        perfusion: (n,) [W/K].
-        wall, wall_heat: h A of the cooled surfaces [W/K], and times the liquid's temperature [W].
-        free: where the temperature is unknown (n,).
-        start: temperature at time zero (n,) [°C].
-        ratio: dk/k0 [1/K], the same in all tissues.
-        blood, shutdown, band, power, duration: constants of the case.
-    """
-
-    volume: Floats
-    wet: Floats
-    boiling: Floats
-    dry: Floats
-    perfusion: Floats
-    wall: Floats
-    wall_heat: Floats
-    free: NDArray[np.bool_]
-    start: Floats
-    ratio: float
-    blood: float
-    shutdown: float
-    band: tuple[float, float]
-    power: float
-    duration: float
-
-    def temperature(self, enthalpy: Floats) -> Floats:
-        """T(H) (n,) [°C]."""
-        found: Floats = tissue.temperature(enthalpy, self.wet, self.boiling, self.dry, self.band)
-        return found
-
-    def enthalpy(self, temperature: Floats) -> Floats:
-        """H(T) (n,) [J/m3]."""
-        found: Floats = tissue.enthalpy(temperature, self.wet, self.boiling, self.dry, self.band)
-        return found
-
-    def slope(self, temperature: Floats) -> Floats:
-        """dT/dH (n,)."""
-        low, high = self.band
-        inside = np.where(temperature < high, self.boiling, self.dry)
-        return 1.0 / np.where(temperature < low, self.wet, inside)
-
-    def theta(self, temperature: Floats) -> Floats:
-        """The Kirchhoff potential over k0 (n,) [K]."""
-        linear, square = tissue.kirchhoff(temperature)
-        potential: Floats = linear + self.ratio * square
-        return potential
-
-    def stretch(self, temperature: Floats) -> Floats:
-        """d theta/dT = k(T)/k0 (n,)."""
-        factor: Floats = tissue.conductivity(temperature, 1.0, self.ratio)
-        return factor
-
-
-class Space(Protocol):
-    """What a peer's library does; arrays are a rank's own points."""
-
-    points: Points
-    iterations: int
-    potential_iterations: int
-
-    def begin(self) -> None:
-        """Forget what an earlier run has left: guess, multigrid, counts."""
-
-    def conduct(self, theta: Floats) -> Floats:
-        """K theta (n,) [W]."""
-
-    def solve_heat(self, diagonal: Floats, rhs: Floats) -> Floats:
-        """x of (K + diag) x = rhs on the free points, 0 on the others (n,)."""
-
-    def solve_potential(self, temperature: Floats) -> tuple[Floats, float]:
-        """Joule heat per point for one volt (n,) [W] and the conductance [S]; remembers sigma."""
-
-    def sigma_change(self, temperature: Floats) -> float:
-        """Mean relative change of sigma since the potential was solved, weighted by its heat."""
-
-    def total(self, values: Floats) -> float:
-        """Sum over the points of all ranks."""
 
 
 @dataclass
@@ -212,7 +122,7 @@ def integrate(space: Space, control: Control) -> Outcome:
     past = [(0.0, p.enthalpy(temperature))]
     source = _Source([], [], 0.0)
     source.renew(space, 0.0, temperature)
-    account = _Account(space, source.at(0.0), temperature, peak)
+    account = Account(space, source.at(0.0), temperature, peak)
     now, step, since = 0.0, control.step or FIRST_STEP, 0
     counts = {"steps": 0, "rejected": 0, "newton": 0, "potentials": 1}
     while now < p.duration * (1.0 - 1e-12):
@@ -380,35 +290,3 @@ def _size(space: Space, enthalpy: Floats, change: Floats, temperature: Floats) -
     )
     warm = space.total(np.where(temperature - p.blood > 1.0, p.volume, 0.0))
     return float(np.sqrt(space.total(p.volume * shift**2) / max(warm, LEAST_HEATED)))
-
-
-class _Account:
-    """The heat account by the trapezoidal rule; what it does not close is error in time."""
-
-    def __init__(self, space: Space, heat: Floats, temperature: Floats, peak: Floats):
-        self.space = space
-        self.sums = np.zeros(4)
-        self.flows = self._flows(heat, temperature, peak)
-
-    def _flows(self, heat: Floats, temperature: Floats, peak: Floats) -> Floats:
-        """Heat in, and out by perfusion, walls and held points [W]."""
-        p = self.space.points
-        sink = np.where(peak >= p.shutdown, 0.0, p.perfusion) * (temperature - p.blood)
-        wall = p.wall * temperature - p.wall_heat
-        rest = heat - self.space.conduct(p.theta(temperature)) - sink - wall
-        parts = heat, sink, wall, np.where(p.free, 0.0, rest)
-        return np.array([self.space.total(part) for part in parts])
-
-    def add(self, step: float, heat: Floats, temperature: Floats, peak: Floats) -> None:
-        """One more step."""
-        new = self._flows(heat, temperature, peak)
-        self.sums += 0.5 * step * (self.flows + new)
-        self.flows = new
-
-    def close(self, stored: Floats) -> dict[str, float]:
-        """The parts [J] and what is left, relative to what was delivered."""
-        names = ("delivered_J", "perfusion_J", "walls_J", "boundary_J")
-        parts = dict(zip(names, (float(value) for value in self.sums), strict=True))
-        parts["stored_J"] = self.space.total(stored)
-        left = parts["delivered_J"] - sum(parts[name] for name in (*names[1:], "stored_J"))
-        return parts | {"balance_error": left / parts["delivered_J"]}

@@ -22,23 +22,16 @@ import pyamg  # noqa: E402
 import scipy.sparse as sp  # noqa: E402
 import skfem  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
-from peer_case import Case  # noqa: E402
-from peer_scheme import Points  # noqa: E402
+from peer_case import Case, Floats  # noqa: E402
+from peer_space import (  # noqa: E402
+    GROWTH,
+    HEAT_TOLERANCE,
+    POTENTIAL_TOLERANCE,
+    Points,
+    sigma_law,
+)
 from scipy.sparse.linalg import LinearOperator, cg  # noqa: E402
 from skfem.helpers import dot, grad  # noqa: E402
-
-from ablasim.physics import tissue  # noqa: E402
-
-Floats = NDArray[np.float64]
-
-POTENTIAL_TOLERANCE, HEAT_TOLERANCE = 1e-6, 1e-3
-"""Of CG, relative; Newton repeats the heat's with the residual that is left. The potential's must
-be tight: warm-started at 1e-4 it hardly moves from one short step to the next."""
-
-GROWTH = 2.5
-"""Of the iterations, after which the multigrid is set up again."""
-
-(WET, DRY, LATENT, CONDUCTIVITY, SLOPE, PERFUSION, SIGMA, SIGMA_SLOPE, DRY_RATIO) = range(9)
 
 TET_CORNERS = (np.eye(3, 4, 1), np.full(4, 1.0 / 24.0))
 TRIANGLE_CORNERS = (np.eye(2, 3, 1), np.full(3, 1.0 / 6.0))
@@ -99,39 +92,15 @@ class SkfemSpace:
         return found
 
     def _laws(self, case: Case, element: skfem.ElementTetP1) -> None:
-        m = case.materials
-        start, blood, low, high, shutdown, drop, power, duration = case.constants
-        volume = self._lumped(np.ones(len(self.region)))
-        wet, dry, latent = (
-            self._lumped(m[row][self.region]) / volume for row in (WET, DRY, LATENT)
+        surfaces = [case.wall_faces[case.wall_of == i] for i in range(len(case.wall_h))]
+        self.points = Points.of(
+            case,
+            lumped=self._lumped,
+            region=self.region,
+            area=[self._area(faces, element) for faces in surfaces],
+            fixed=case.fixed,
         )
-        area = [
-            self._area(case.wall_faces[case.wall_of == i], element) for i in range(len(case.wall_h))
-        ]
-        free = np.isnan(case.fixed)
-        ratios = m[SLOPE] / m[CONDUCTIVITY]
-        assert np.allclose(ratios, ratios[0], rtol=1e-12)
-        self.points = Points(
-            volume=volume,
-            wet=wet,
-            boiling=tissue.band_capacity(wet, dry, latent, (low, high)),
-            dry=dry,
-            perfusion=self._lumped(m[PERFUSION][self.region]),
-            wall=sum(h * a for h, a in zip(case.wall_h, area, strict=True)),
-            wall_heat=sum(
-                h * t * a for h, t, a in zip(case.wall_h, case.wall_temperature, area, strict=True)
-            ),
-            free=free,
-            start=np.where(free, start, case.fixed),
-            ratio=float(ratios[0]),
-            blood=blood,
-            shutdown=shutdown,
-            band=(low, high),
-            power=power,
-            duration=duration,
-        )
-        self.sigma_laws = [m[row][self.region] for row in (SIGMA, SIGMA_SLOPE, DRY_RATIO)]
-        self.drop = drop
+        self.sigma_law = sigma_law(case, self.region)
 
     def _area(self, faces: NDArray[np.int32], element: skfem.ElementTetP1) -> Floats:
         """Area of a surface that belongs to each point (n,) [m2]."""
@@ -148,7 +117,7 @@ class SkfemSpace:
 
     def _set_up_heat(self, case: Case) -> None:
         """K, and the matrix K + diag on the free points."""
-        self.conduction = self._matrix(case.materials[CONDUCTIVITY][self.region])
+        self.conduction = self._matrix(case.material("conductivity")[self.region])
         self.free = np.flatnonzero(self.points.free)
         self.heat_matrix = self.conduction[self.free][:, self.free].tocsr()
         self.heat_own = self.heat_matrix.diagonal()
@@ -218,9 +187,7 @@ class SkfemSpace:
 
     def _sigma(self, temperature: Floats) -> Floats:
         """sigma(T) at the mean of each cell's corners (m,) [S/m]."""
-        mean = temperature[self.mesh.t].mean(axis=0)
-        found: Floats = tissue.electrical_conductivity(mean, *self.sigma_laws, self.drop)
-        return found
+        return self.sigma_law(temperature[self.mesh.t].mean(axis=0))
 
     def solve_potential(self, temperature: Floats) -> tuple[Floats, float]:
         """Joule heat per point for one volt (n,) [W] and the conductance [S]."""

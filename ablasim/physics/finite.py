@@ -19,6 +19,15 @@ def refuse_not_finite(problem: BioheatProblem) -> None:
     Raises:
         UsageError: names every such quantity, materials with their regions.
     """
+    faults = not_finite(problem)
+    if faults:
+        raise UsageError(
+            f"the problem has numbers that are not finite: {'; '.join(faults)}; give finite values"
+        )
+
+
+def not_finite(problem: BioheatProblem) -> tuple[str, ...]:
+    """Names of the quantities with NaN or infinity, materials with their regions."""
     faults = [name for name, value in _numbers(problem) if not np.isfinite(value).all()]
     for field in fields(problem.materials):
         values = np.asarray(getattr(problem.materials, field.name))
@@ -26,10 +35,7 @@ def refuse_not_finite(problem: BioheatProblem) -> None:
         regions = ", ".join(problem.mesh.regions[i] for i in bad)
         if len(bad):
             faults.append(f"materials.{field.name} ({regions})")
-    if faults:
-        raise UsageError(
-            f"the problem has numbers that are not finite: {'; '.join(faults)}; give finite values"
-        )
+    return tuple(faults)
 
 
 def _numbers(problem: BioheatProblem) -> Iterator[tuple[str, Any]]:
@@ -47,4 +53,7 @@ def _numbers(problem: BioheatProblem) -> Iterator[tuple[str, Any]]:
     if problem.electrodes is not None:
         yield "electrodes.far_field", problem.electrodes.far_field
     if problem.fixed_temperature is not None:
-        yield "fixed_temperature", np.nan_to_num(problem.fixed_temperature, posinf=math.inf)
+        yield (
+            "fixed_temperature",
+            np.nan_to_num(problem.fixed_temperature, posinf=math.inf, neginf=-math.inf),
+        )

@@ -85,7 +85,7 @@ def solve(
 
         if device == "gpu" or dtype != "float64":
             raise UsageError("engine dolfinx: computes on the CPU in float64; leave out the rest")
-        plan = dolfinx_team.plan(options, control, kept, resume=resume, fields=fields)
+        plan = dolfinx_team.Plan(options, control, kept, resume, fields)
         return dolfinx_team.lead(problem, plan, progress, begun)
     return march(
         _jax(problem, device, dtype),

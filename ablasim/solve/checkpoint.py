@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import time
 import zipfile
 from collections.abc import Iterator
@@ -127,6 +128,17 @@ def _blood(problem: BioheatProblem, report: Any) -> dict[str, float]:
                 columns[f"{wall.name}_stopped"] = float((flowing[mine] == 0.0).sum())
             start = mine.stop
     return columns
+
+
+def part_of_rank(path: Path, rank: int, size: int) -> Path:
+    """The file of one of several ranks, for a checkpoint that alone would be `path`."""
+    return path.with_name(f"{path.stem}.{rank}of{size}{path.suffix}")
+
+
+def all_parts(path: Path) -> list[Path]:
+    """The files of a checkpoint that are there: its own, and those of ranks, however many."""
+    name = re.compile(re.escape(path.stem) + r"(\.\d+of\d+)?" + re.escape(path.suffix))
+    return [file for file in path.parent.iterdir() if name.fullmatch(file.name)]
 
 
 @dataclass

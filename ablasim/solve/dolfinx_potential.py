@@ -44,7 +44,6 @@ class UnitField:
         volts: on the conductors (K,) [V].
         heat: Joule heat of each point (p,) [W].
         conductance: of the tissue between the generator's terminals [S].
-        unit_power: sum of the heat over all ranks [W].
         iterations: taken, over all conductors.
         residual: the largest, relative to the currents that the electrode's volt drives.
     """
@@ -53,7 +52,6 @@ class UnitField:
     volts: Floats
     heat: Floats
     conductance: float
-    unit_power: float
     iterations: int
     residual: float
 
@@ -148,7 +146,7 @@ class PotentialProblem:
         heat = self._joule(x)
         power, far = self.share.total([heat.sum(), (x * self._far_flow(x)).sum()])
         worst = max(residual for _, _, residual in solved)
-        return UnitField(basis, volts, heat, power + far, power, iterations, worst)
+        return UnitField(basis, volts, heat, power + far, iterations, worst)
 
     def _far_flow(self, potential: Floats) -> Floats:
         """Current that leaves each node to infinity (p,) [A]."""
@@ -184,11 +182,11 @@ class PotentialProblem:
         self.ksp.getPC().setReusePreconditioner(not self.fresh)
         with faults_of_options():
             self.ksp.solve(self.right, self.found)
-        if not self.ksp.is_converged and not self.fresh:
-            self.fresh = True
-            self.ksp.getPC().setReusePreconditioner(False)
-            self.found.array = np.where(self.free > 0.0, guess, active)
-            self.ksp.solve(self.right, self.found)
+            if not self.ksp.is_converged and not self.fresh:
+                self.fresh = True
+                self.ksp.getPC().setReusePreconditioner(False)
+                self.found.array = np.where(self.free > 0.0, guess, active)
+                self.ksp.solve(self.right, self.found)
         found: Floats = self.found.array.copy()
         self.matrix.mult(self.found, self.y)
         wrong, size = self.share.total(

@@ -48,11 +48,6 @@ class Share:
     cells: Ints
     everyone: tuple[list[Ints], list[Ints]] | None
 
-    @property
-    def leads(self) -> bool:
-        """Whether this is rank 0."""
-        return bool(self.comm.rank == 0)
-
     def total(self, values: Any) -> Any:
         """Sum over the ranks of a number or a small array, the same to the last bit on each."""
         mine = np.asarray(values, dtype=float)

@@ -88,7 +88,7 @@ class Sources:
 
     def _unsolved(self, state: State, heat: Floats) -> UnitField:
         conductance = float(state.conductance)
-        return UnitField(state.potential, state.volts, heat, conductance, 0.0, 0, 0.0)
+        return UnitField(state.potential, state.volts, heat, conductance, 0, 0.0)
 
     def absorbed(self, temperature: Floats) -> Floats:
         """The absorption pattern weighted by what heated tissue still absorbs, to the same sum."""

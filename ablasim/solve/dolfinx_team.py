@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ablasim.frames import to_mm
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import ProgressCallback
-from ablasim.solve.checkpoint import Checkpoint, Progressed
+from ablasim.solve.checkpoint import Checkpoint, Progressed, part_of_rank
 from ablasim.solve.dolfinx_engine import DolfinxEngine
 from ablasim.solve.dolfinx_options import Options
 from ablasim.solve.dolfinx_start import start
+from ablasim.solve.dolfinx_state import State
 from ablasim.solve.solution import Solution
 from ablasim.solve.stepping import StepControl, march
 from ablasim.team import interrupted_together
@@ -26,30 +28,18 @@ class Plan:
     """What every rank must know of a run.
 
     Attributes:
-        options: of the engine.
+        options: of the engine; None for the usual ones.
         control: of the time step.
         checkpoint: file and key of rank 0's checkpoint; None for none.
         resume: continue from it.
         fields: file for the fields, written by all ranks together; None for none.
     """
 
-    options: Options
+    options: Options | None
     control: StepControl
     checkpoint: tuple[Path, str] | None = None
     resume: bool = True
     fields: Path | None = None
-
-
-def plan(
-    options: Options | None,
-    control: StepControl,
-    checkpoint: tuple[Path, str] | None,
-    *,
-    resume: bool,
-    fields: Path | None,
-) -> Plan:
-    """The plan of a run; options are the usual ones where none are given."""
-    return Plan(options or Options(), control, checkpoint, resume, fields)
 
 
 def lead(
@@ -79,42 +69,55 @@ def _march(
     keeper = None if plan.checkpoint is None else _checkpoint(comm, *plan.checkpoint)
     with interrupted_together(comm) as look:
         engine = DolfinxEngine(problem, plan.options, look=look)
-        solution = march(
+
+        def at_end(state: State, now: float) -> None:
+            if plan.fields is not None:
+                write_fields(engine, state, now, plan.fields)
+
+        return march(
             engine,
             plan.control,
             checkpoint=keeper,
             progress=progress,
             resume=plan.resume,
             begun=begun,
+            at_end=at_end,
         )
-        if plan.fields is not None:
-            write_fields(engine, plan.fields)
-    return solution
 
 
-def write_fields(engine: DolfinxEngine, path: Path) -> None:
-    """The final temperature and peak on all ranks' parts of the mesh, for ParaView (ADIOS2, VTX).
+def write_fields(engine: DolfinxEngine, state: State, now: float, path: Path) -> None:
+    """Temperature and peak on all ranks' parts of the mesh, for ParaView (ADIOS2, VTX).
 
-    Each rank writes its own part; nothing is gathered. Lengths are metres, as in the engine.
+    Each rank writes its own part; nothing is gathered. Lengths are millimetres, as in all files.
+
+    Args:
+        engine: holds the mesh.
+        state: of the engine.
+        now: its time [s].
+        path: the file (.bp).
     """
     from dolfinx import fem, io
 
-    state, written = engine.latest, []
-    if state is None:
-        return
+    written = []
     for name, values in (("temperature_C", state.temperature[0]), ("peak_C", state.peak)):
         function = fem.Function(engine.share.space, name=name)
         function.x.array[: engine.share.owned] = values
         function.x.scatter_forward()
         written.append(function)
-    with io.VTXWriter(engine.comm, path, written) as writer:
-        writer.write(float(engine.problem.generator.duration))
+    points = engine.share.mesh.geometry.x
+    metres = points.copy()
+    points[:] = to_mm(metres)
+    try:
+        with io.VTXWriter(engine.comm, path, written) as writer:
+            writer.write(now)
+    finally:
+        points[:] = metres
 
 
 def _checkpoint(comm: Any, path: Path, key: str) -> Checkpoint:
     if comm.size == 1:
         return Checkpoint(path, key)
-    mine = path.with_name(f"{path.stem}.{comm.rank}of{comm.size}{path.suffix}")
+    mine = part_of_rank(path, comm.rank, comm.size)
     return _TeamCheckpoint(mine, f"{key} {comm.rank} of {comm.size}", comm=comm)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -149,6 +150,7 @@ def march(
     progress: ProgressCallback | None = None,
     resume: bool = True,
     begun: float | None = None,
+    at_end: Callable[[Any, float], None] | None = None,
 ) -> Solution:
     """Integrate a problem to the end of its protocol.
 
@@ -159,6 +161,7 @@ def march(
         progress: told after every step.
         resume: continue from a valid checkpoint of the same problem.
         begun: when the engine's set-up began, by `time.perf_counter`, for the statistics.
+        at_end: given the last state and its time [s], even where the checkpoint was of the end.
 
     Raises:
         Interrupted: on Ctrl-C, after the checkpoint was written.
@@ -198,6 +201,8 @@ def march(
         raise Interrupted(f"interrupted at {clock.now:.1f} s of {end:g} s{where}") from None
     if checkpoint is not None:
         checkpoint.save((state, record, clock.now, clock.step))
+    if at_end is not None:
+        at_end(state, clock.now)
     return _solution(engine, state, record, status, clock)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ablasim.assess import LethalZone, lethal_zone
-from ablasim.assess.distance import surface_distance
+from ablasim.assess.compare import surfaces_apart
 from ablasim.assess.zone import ProbeAxis
 from ablasim.frames import MM
 from ablasim.physics.problem import BioheatProblem
@@ -42,13 +42,12 @@ def relative_l2(volume: Floats, values: Floats, reference: Floats, zero: float =
     return math.sqrt(gap / size) if size > 0.0 else (0.0 if gap == 0.0 else math.inf)
 
 
-def surfaces_apart(one: LethalZone, two: LethalZone) -> float:
+def largest_distance(one: LethalZone, two: LethalZone) -> float:
     """Largest distance between two lethal surfaces [m]; infinite where only one is there."""
-    if one.is_empty or two.is_empty:
+    found = surfaces_apart(one, two)
+    if found is None:
         return 0.0 if one.is_empty and two.is_empty else math.inf
-    there = surface_distance(one.vertices, two.vertices, two.triangles)
-    back = surface_distance(two.vertices, one.vertices, one.triangles)
-    return float(max(there.max(), back.max()))
+    return found.max
 
 
 def field_rows(
@@ -78,5 +77,5 @@ def zone_rows(
     judged = None if default else "volume"
     yield relative(f"zone volume{note}", "ml", *volumes, floor=1e-9, tolerance=judged)
     surface = "surface at default tolerances" if default else "surface"
-    gap = surfaces_apart(one, two) / MM
+    gap = largest_distance(one, two) / MM
     yield absolute(f"distance of the lethal surfaces{note}", "mm", 0.0, gap, surface)

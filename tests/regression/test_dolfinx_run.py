@@ -58,6 +58,9 @@ def test_two_ranks_leave_what_one_leaves(repository: Path, tmp_path: Path, mpiru
     one, two = tmp_path / "one", tmp_path / "two"
     alone = finish(command(repository, one, 10.0))
     assert alone.returncode == 0, alone.stderr
+    stale = tmp_path / ".two.fields.bp"
+    stale.mkdir()
+    (stale / "of_an_aborted_run").touch()
     shared = finish(command(repository, two, 10.0, mpirun, "-n", "2"))
     assert shared.returncode == 0, shared.stderr
     a, b = summary(one), summary(two)
@@ -69,6 +72,7 @@ def test_two_ranks_leave_what_one_leaves(repository: Path, tmp_path: Path, mpiru
     names = {path.name for path in one.iterdir()}
     assert {path.name for path in two.iterdir()} == names | {"fields.bp"}
     assert any((two / "fields.bp").iterdir())
+    assert not (two / "fields.bp" / "of_an_aborted_run").exists()
     assert shared.stdout.count("Research software") == 1
     assert not list(tmp_path.glob("*checkpoint*")) + list(tmp_path.glob(".*fields*"))
 

@@ -29,7 +29,7 @@ def three_cases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two that pass and one that fails instead of those of the product."""
     cases = (case("A1", 40.1), case("A2", 40.2, quick=False), case("B1", 41.0, quick=False))
     monkeypatch.setattr(registry, "families", lambda: (Family("made_up", "Made up", cases),))
-    monkeypatch.setattr("ablasim.cli_verify.families", registry.families)
+    monkeypatch.setattr("ablasim.verify.families", registry.families)
     monkeypatch.setattr("ablasim.verify.page.families", registry.families)
 
 
@@ -133,7 +133,7 @@ def test_what_is_kept_is_not_run_again(tmp_path: Path, monkeypatch: pytest.Monke
 
     cases = (counted("A1", 40.1), counted("A2", 41.0), counted("B1", 40.2))
     found = lambda: (Family("made_up", "Made up", cases),)  # noqa: E731
-    for place in ("ablasim.verify.registry", "ablasim.cli_verify", "ablasim.verify.page"):
+    for place in ("ablasim.verify.registry", "ablasim.verify", "ablasim.verify.page"):
         monkeypatch.setattr(f"{place}.families", found)
     assert cli.main(["verify", "B1", "-q", "--kept", str(file)]) == 0
     assert cli.main(["verify", "A*", "-q", "--kept", str(file)]) == 1

@@ -9,7 +9,7 @@ import pytest
 from simple_meshes import box_mesh
 
 from ablasim.errors import UsageError
-from ablasim.physics.finite import refuse_not_finite
+from ablasim.physics.finite import not_finite, refuse_not_finite
 from ablasim.physics.generator import ConstantGenerator
 from ablasim.physics.problem import BioheatProblem, Laws, Materials, Wall
 from ablasim.solve import solve
@@ -28,9 +28,13 @@ def problem() -> BioheatProblem:
 
 
 def test_a_sound_problem_passes(problem: BioheatProblem) -> None:
-    refuse_not_finite(problem)
+    """Catches NaN that is refused where it says that a point is free."""
+    assert not_finite(problem) == ()
     held = np.array([np.nan, 37.0])
-    refuse_not_finite(replace(problem, fixed_temperature=held))
+    assert not_finite(replace(problem, fixed_temperature=held)) == ()
+    for value in (np.inf, -np.inf):
+        held = np.array([np.nan, value])
+        assert not_finite(replace(problem, fixed_temperature=held)) == ("fixed_temperature",)
 
 
 @pytest.mark.parametrize("engine", ["jax", "dolfinx"])

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ablasim.errors import ResourceError
 from ablasim.mesh import TetMesh
 from ablasim.physics.electric import Circuit
 from ablasim.physics.generator import ConstantGenerator
 from ablasim.physics.problem import BioheatProblem, Electrodes, Laws, Materials, Wall
 from ablasim.solve import Solution, Status, StepControl, solve
+from ablasim.solve.dolfinx_engine import DolfinxEngine
+from ablasim.solve.dolfinx_options import OUT_OF_MEMORY, Options
 from ablasim.verify.patches import box
 
 LENGTH = 0.02
@@ -51,8 +55,6 @@ def problem(mesh: TetMesh, **parts: Any) -> BioheatProblem:
 
 
 def run(case: BioheatProblem, degree: int = 1, **control: float) -> Solution:
-    from ablasim.solve.dolfinx_options import Options
-
     steps = StepControl(**({"fixed": 0.25} | control))
     solution = solve(case, engine="dolfinx", control=steps, options=Options(degree=degree))
     assert solution.status is Status.DONE
@@ -150,3 +152,27 @@ def test_vaporisation_keeps_its_heat(degree: int) -> None:
     left = 1.2e9 - 9.0 * 4e6 - (0.5 * 5e6 + 1e9)
     np.testing.assert_allclose(solution.temperature, 100.0 + left / 1e6, rtol=1e-6)
     assert solution.energy["stored_J"] == pytest.approx(1.2e9 * volume, rel=1e-9)
+
+
+def test_lack_of_memory_in_the_second_try_is_said() -> None:
+    """Catches a traceback where the potential is solved again with a new hierarchy."""
+    mesh = bar(4)
+    x = mesh.points[:, 0]
+    electrodes = Electrodes(np.isclose(x, LENGTH), np.isclose(x, 0.0), np.zeros(len(x)))
+    case = problem(mesh, electrodes=electrodes, generator=ConstantGenerator("power", 2.0, 10.0))
+    engine = DolfinxEngine(case)
+    state, electric = engine.start(), engine.electric
+    assert electric is not None and not electric.fresh
+    from petsc4py import PETSc
+
+    tries = []
+
+    def solve_once(_right: Any, _found: Any) -> None:
+        tries.append(electric.fresh)
+        if len(tries) > 1:
+            raise PETSc.Error(OUT_OF_MEMORY)
+
+    electric.ksp = SimpleNamespace(getPC=electric.ksp.getPC, is_converged=False, solve=solve_once)
+    with pytest.raises(ResourceError, match="PETSc has no memory left"):
+        electric.unit_field(state.temperature[0], state.potential, 0)
+    assert tries == [False, True]
