@@ -17,7 +17,7 @@ class Account:
     def _flows(self, heat: Floats, temperature: Floats, peak: Floats) -> Floats:
         """Heat in, and out by perfusion, walls and held points [W]."""
         p = self.space.points
-        sink = np.where(peak >= p.shutdown, 0.0, p.perfusion) * (temperature - p.blood)
+        sink = self.space.perfusion_left(peak) * (temperature - p.blood)
         wall = p.wall * temperature - p.wall_heat
         rest = heat - self.space.conduct(p.theta(temperature)) - sink - wall
         parts = heat, sink, wall, np.where(p.free, 0.0, rest)

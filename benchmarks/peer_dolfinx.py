@@ -37,6 +37,7 @@ from peer_space import (  # noqa: E402
     Points,
     sigma_law,
 )
+from peer_supply import Supply  # noqa: E402
 from petsc4py import PETSc  # noqa: E402
 
 
@@ -109,6 +110,12 @@ class DolfinxSpace:
             fixed=case.fixed[here],
         )
         self.sigma_law = sigma_law(case, self.region)
+        corner = self.mesh.geometry.x[self.mesh.geometry.dofmaps[0]]
+        volume = np.abs(np.linalg.det(corner[:, 1:] - corner[:, :1])) / 6.0
+        own = self.mesh.topology.index_map(3).size_local
+        perfusion = (case.material("perfusion")[self.region] * volume)[:own]
+        self.summed = la.vector(self.space.dofmap.index_map, 1)
+        self.supply = Supply(self.space.dofmap.list[:own], perfusion, len(self.summed.array))
         self._set_up_heat(case.material("conductivity")[self.region])
         self._set_up_potential(case.active[here], case.far_field[here])
 
@@ -206,6 +213,15 @@ class DolfinxSpace:
             self.phi_solver = None
 
     # -- what a step needs ---------------------------------------------------------------------
+
+    def perfusion_left(self, hottest: Floats) -> Floats:
+        """Lumped W (n,) [W/K] that is left by the highest temperatures so far (n,) [°C]."""
+        vector = self.summed
+        vector.array[: self.owned] = hottest - self.points.shutdown
+        vector.scatter_forward()
+        vector.array[:] = self.supply.left(vector.array)
+        vector.scatter_reverse(la.InsertMode.add)
+        return vector.array[: self.owned].copy()
 
     def conduct(self, theta: Floats) -> Floats:
         """K theta (n,) [W]."""

@@ -198,13 +198,11 @@ def _step(
     lead, known = _differences(past, end, control.order)
     ahead = p.temperature(np.where(p.free, _extrapolated(past, end), past[-1][1]))
     enthalpy = p.enthalpy(_close(ahead, p.temperature(past[-1][1]), p.band))
-    off = peak >= p.shutdown
+    sink = space.perfusion_left(np.maximum(peak, ahead))
     goal = 0.1 * control.tolerance or min(EQUAL_STEPS_GOAL * control.step**2, MOST_GOAL)
     size = np.inf
     for iteration in range(MOST_ITERATIONS + 1):
         temperature = p.temperature(enthalpy)
-        off = off | (temperature >= p.shutdown)  # once off it stays off: no swinging
-        sink = np.where(off, 0.0, p.perfusion)
         rest = (
             heat
             - p.volume * (lead * enthalpy + known)

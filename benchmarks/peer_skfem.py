@@ -30,6 +30,7 @@ from peer_space import (  # noqa: E402
     Points,
     sigma_law,
 )
+from peer_supply import Supply  # noqa: E402
 from scipy.sparse.linalg import LinearOperator, cg  # noqa: E402
 from skfem.helpers import dot, grad  # noqa: E402
 
@@ -101,6 +102,9 @@ class SkfemSpace:
             fixed=case.fixed,
         )
         self.sigma_law = sigma_law(case, self.region)
+        volume = np.abs(self.basis.dx.sum(axis=1))
+        perfusion = case.material("perfusion")[self.region] * volume
+        self.supply = Supply(case.cells, perfusion, len(self.mesh.p[0]))
 
     def _area(self, faces: NDArray[np.int32], element: skfem.ElementTetP1) -> Floats:
         """Area of a surface that belongs to each point (n,) [m2]."""
@@ -147,6 +151,10 @@ class SkfemSpace:
         self.iterations = self.potential_iterations = 0
 
     # -- what a step needs ---------------------------------------------------------------------
+
+    def perfusion_left(self, hottest: Floats) -> Floats:
+        """Lumped W (n,) [W/K] that is left by the highest temperatures so far (n,) [°C]."""
+        return self.supply.left(hottest - self.points.shutdown)
 
     def conduct(self, theta: Floats) -> Floats:
         """K theta (n,) [W]."""

@@ -44,7 +44,6 @@ class Points:
     Attributes:
         volume: (n,) [m3].
         wet, boiling, dry: slopes of H(T), volume-weighted (n,) [J/m3/K].
-        perfusion: (n,) [W/K].
         wall, wall_heat: h A of the cooled surfaces [W/K], and times the liquid's temperature [W].
         free: where the temperature is unknown (n,).
         start: temperature at time zero (n,) [°C].
@@ -56,7 +55,6 @@ class Points:
     wet: Floats
     boiling: Floats
     dry: Floats
-    perfusion: Floats
     wall: Floats
     wall_heat: Floats
     free: NDArray[np.bool_]
@@ -102,7 +100,6 @@ class Points:
             wet=wet,
             boiling=tissue.band_capacity(wet, dry, latent, band),
             dry=dry,
-            perfusion=lumped(case.material("perfusion")[region]),
             wall=sum(h * a for h, a in zip(case.wall_h, area, strict=True)),
             wall_heat=sum(
                 h * t * a for h, t, a in zip(case.wall_h, case.wall_temperature, area, strict=True)
@@ -154,6 +151,9 @@ class Space(Protocol):
 
     def begin(self) -> None:
         """Forget what an earlier run has left: guess, multigrid, counts."""
+
+    def perfusion_left(self, hottest: Floats) -> Floats:
+        """Lumped W (n,) [W/K] that is left by the highest temperatures so far (n,) [°C]."""
 
     def conduct(self, theta: Floats) -> Floats:
         """K theta (n,) [W]."""
