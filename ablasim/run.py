@@ -153,7 +153,8 @@ def run(
             part.unlink()
     if solution.status is not Status.DONE:
         kept = "" if place is None else f". The last valid state is in {place}"
-        raise ConvergenceError(f"at {solution.times[-1]:.1f} s {solution.status.value}{kept}")
+        reached = solution.times[-1] if solution.times.size else 0.0
+        raise ConvergenceError(f"at {reached:.1f} s {solution.status.value}{kept}")
     return result
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import jax.numpy as jnp
 import pytest
 
+from ablasim.errors import ConvergenceError
 from ablasim.run import run
 from ablasim.scenario import Scenario, load_scenario
+from ablasim.solve.jax_engine import JaxEngine
 from ablasim.team import Team
 
 QUICK = {"numerics.resolution": "preview", "protocol.duration_s": 0.5}
@@ -45,3 +50,19 @@ def test_fields_of_an_aborted_run_are_not_taken(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert (tmp_path / "out" / "summary.json").is_file()
     assert not (tmp_path / "out" / "fields.bp").exists()
+
+
+def test_a_run_that_fails_at_once_leaves_its_files(
+    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a summary or a message that takes the last row of an empty history."""
+    advance = JaxEngine.advance
+
+    def wrong(self: JaxEngine, *given: Any) -> Any:
+        state, report = advance(self, *given)
+        return state, replace(report, error=jnp.asarray(1e9))
+
+    monkeypatch.setattr(JaxEngine, "advance", wrong)
+    with pytest.raises(ConvergenceError, match=r"at 0\.0 s the time step fell below its limit"):
+        run(scenario, out=tmp_path / "out", device="cpu")
+    assert (tmp_path / "out" / "summary.json").is_file()
