@@ -149,7 +149,7 @@ class Share:
         nodes = mesh.entities_to_geometry(self.mesh, 2, outside)
         # geometry and linear functions number the points differently
         number = np.empty(len(self.mesh.geometry.x), dtype=np.int64)
-        number[self.mesh.geometry.dofmap] = self.linear.dofmap.list
+        number[self.mesh.geometry.dofmaps[0]] = self.linear.dofmap.list
         on = (marked.x.array[number[nodes]] > 0.0).all(axis=1)
         found = fem.locate_dofs_topological(self.space, 2, outside[on])
         own: NDArray[np.int64] = found[found < self.owned].astype(np.int64)
@@ -190,7 +190,7 @@ def share_out(problem: BioheatProblem | None, comm: Any, degree: int = 1) -> Sha
     size = index_map.size_local + index_map.num_ghosts
     numbers, nodes = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
     corners = linear.dofmap.list[:count]
-    numbers[corners] = cut.geometry.input_global_indices[cut.geometry.dofmap[:count]]
+    numbers[corners] = cut.geometry.input_global_indices[cut.geometry.dofmaps[0][:count]]
     nodes[corners] = space.dofmap.list[:count, :4]
     own = index_map.size_local
     cell_numbers = cut.topology.original_cell_index[:count].astype(np.int64)
