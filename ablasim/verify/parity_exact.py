@@ -42,16 +42,16 @@ STEADY_S, STEADY_FINER, STEADY_SHORTER = 100.0, 0.1, 0.5
 time fade: the shares are these."""
 
 
-SHORT_S = 0.01
-"""Where a case allows no longer steps [s] than this, their length alone keeps the errors down: a
-line sink begins with a singularity, which no tolerance can follow."""
+SHORT_S, SHORT_FINER, SHORT_SHORTER = 0.01, 0.1, 0.05
+"""Where a case allows no longer steps [s] than this, their length keeps most errors down and the
+shares are these: a line sink begins with a singularity, which no smaller tolerance can follow."""
 
 
 def finer(asked: StepControl, engine: str) -> StepControl:
     """What a case asks for, with smaller steps."""
     share, shorter = FINER[engine], SHORTER
     if asked.longest <= SHORT_S:
-        share = 1.0
+        share, shorter = SHORT_FINER, SHORT_SHORTER
     if asked.longest >= STEADY_S:
         share, shorter = STEADY_FINER, STEADY_SHORTER
     tolerance = max(share * asked.tolerance, LEAST_K)
@@ -106,8 +106,8 @@ APART = ("F5b", "F13ii", "order-time-heat", "order-time-voltage", "order-time-po
 
 
 REMARKS = {
-    "F9b": "Freezing takes place over 0.1 K here, which a point crosses within one step, so that "
-    "errors of time fall slowly; steps of 1 ms.",
+    "F9b": "Freezing takes place over 0.1 K here, which a point crosses within few steps: these "
+    "are of 0.5 ms at most.",
     "F9c": "Steps of one length, whose errors of time are part of the case: the heat account of "
     "the engine dolfinx alone is judged.",
 }
