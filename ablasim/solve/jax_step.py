@@ -198,8 +198,12 @@ def close_step(
     field: UnitField,
     control: Array,
     death: Death | None = None,
+    misplaced: Array | None = None,
 ) -> tuple[State, Report]:
-    """Error of the step with that of the extrapolated source, and what the host must know."""
+    """Error of the step with that of the extrapolated source, and what the host must know.
+
+    `misplaced` is what the heat of antennas, a part of the constant one, lacked (n,) [W].
+    """
     heat = _with_flow(heat, state.hot_seconds)
     cells, cell_volume, constant = mesh
     step, limits = control[0], control[1:]
@@ -207,6 +211,7 @@ def close_step(
     after = voltage_squared(limits, field.conductance, jnp) * field.heat
     suffered = _suffer(heat, state, moved.temperature, step, death)
     lag = 0.5 * (now + after) - moved.driven - _stasis_lag(heat, state, moved, suffered, death)
+    lag = lag if misplaced is None else lag + misplaced
     lag = heat.free * step * lag / heat.volume
     # A dried point follows its neighbours within milliseconds; what the estimate says of it is
     # damped by its own rate, as an implicit filter would.

@@ -147,7 +147,7 @@ def rod(length: float, places: tuple[float, ...], resolution: str, refine: int) 
     Its section is of the finest size: cells that are wide and short make the points of a plane
     differ, at the rod's edges by as much as the sizes along it leave.
     """
-    side = sizes_of(resolution).electrode * np.arange(3)
+    side = np.linspace(0.0, 2.0 * sizes_of(resolution).electrode, 3)
     stops = [place * MM for place in places if place > 0.0]
     return box(
         (hot_line([*stops, length], resolution, refine), side, side),
