@@ -69,6 +69,8 @@ class MicrowaveField:
         law: dielectric of the tissue.
         frequency: of the generator [Hz].
         ambient: temperature where there is no tetrahedron [°C].
+        every_step: the field is solved after every time step, for small errors of time; otherwise
+            when the dielectric has changed enough.
     """
 
     mesh: TetMesh
@@ -76,6 +78,7 @@ class MicrowaveField:
     law: Dielectric
     frequency: float
     ambient: float
+    every_step: bool = False
 
     @cached_property
     def couplings(self) -> tuple[Coupling, ...]:

@@ -27,6 +27,10 @@ from ablasim.scenario import Scenario
 
 Floats = NDArray[np.float64]
 
+EVERY_STEP_K = 0.01
+"""Where no larger error of a time step [K] is asked for, the antennas' field is solved in every
+step: what it lags behind otherwise is then the largest error of time."""
+
 SHUTDOWN = {"peak_60C": 60.0, "none": np.inf, "arrhenius": np.inf, "three_state": np.inf}
 """Temperature [°C] that ends perfusion; where a dose does, it is a death model's affair."""
 
@@ -173,7 +177,9 @@ def _with_field(
     assert frequency is not None
     law = dielectric(scenario.physics.microwave_dielectric, frequency)
     ambient = scenario.physics.initial_temperature_C
-    field = MicrowaveField(problem.mesh, tuple(placed), law, frequency, ambient)
+    asked = scenario.numerics.time_tolerance_K
+    every_step = asked is not None and asked <= EVERY_STEP_K
+    field = MicrowaveField(problem.mesh, tuple(placed), law, frequency, ambient, every_step)
     return replace(problem, microwave=field)
 
 

@@ -189,7 +189,8 @@ class Numerics(Section):
         strict=True,
         gt=0,
         le=10,
-        description="error of one time step; by default set by the resolution [K]",
+        description="error of one time step; by default set by the resolution; from 0.01 down an"
+        " antenna's field is solved in every step [K]",
     )
     max_step_s: float | None = Field(
         default=None, strict=True, gt=0, le=600, description="longest time step [s]"

@@ -167,7 +167,8 @@ class DolfinxEngine:
         constant, watts = self.constant, drive.scale(1.0)
         pattern = self.sources.pattern(state)
         if self.problem.microwave is not None:
-            found = None if pattern is None else watts * pattern.heat
+            used = None if pattern is None else pattern.ahead(step)
+            found = None if used is None else watts * used.heat
             constant = constant + self.matrices.load(self.share.own(found))
         driven, present = self.sources.driven(state, step, drive)
         now = state.temperature[0]
@@ -217,8 +218,8 @@ class DolfinxEngine:
             ),
             damage=self._suffer(state, moved.temperature, step),
         )
-        if pattern is not None:
-            new = replace(new, pattern=pattern.stepped(step, watts).pack())
+        if pattern is not None and used is not None:
+            new = replace(new, pattern=pattern.stepped(step, watts, used).pack())
         return new, self._report(state, new, moved, field, guess, driven, step, drive, flowing)
 
     def _report(
@@ -314,7 +315,7 @@ class DolfinxEngine:
         if self.latest is None:  # by now every solver has read its options
             refuse_unread_options([f"{name}_" for name in self._solvers()])
         if not drive.off:
-            state = self.sources.renew_pattern(state)
+            state = self.sources.renew_pattern(state, float(state.past[0]))
         self.latest = state
         return state
 
@@ -332,7 +333,7 @@ class DolfinxEngine:
             return replace(state, past=restart)
         if before.off or before.turn != after.turn:
             solved = self.sources.unit_field(state, state.temperature[0], after.turn)
-            state = self.sources.renew_pattern(self._with_field(state, solved))
+            state = self.sources.renew_pattern(self._with_field(state, solved), 0.0)
             return replace(state, past=restart)
         # the rise so far belongs to the old level: go on without it
         return replace(state, past=restart)

@@ -118,12 +118,13 @@ class Sources:
             change = pattern.change(self.whole.microwave, whole)
         return float(self.share.comm.bcast(change, root=0))
 
-    def renew_pattern(self, state: State) -> State:
-        """Solve the antennas' field again where the dielectric has changed enough."""
+    def renew_pattern(self, state: State, step: float) -> State:
+        """Solve the antennas' field again where the dielectric has changed enough, or a step [s]
+        after the last time where every step has its own."""
         if self.facts.microwave is None:
             return state
         whole, pattern = self.share.collect(state.temperature[0]), self.pattern(state)
         if pattern is None or self.whole is None or self.whole.microwave is None:
             return state
-        renewed = pattern.renewed(self.whole.microwave, whole)
+        renewed = pattern.renewed(self.whole.microwave, whole, step)
         return state if renewed is pattern else replace(state, pattern=renewed.pack())

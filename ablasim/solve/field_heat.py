@@ -11,6 +11,10 @@ which leaves out swings, and where the pattern only drifts goes beyond the lates
 lag counts little. The field is solved again as soon as the dielectric has changed by `trigger`; the
 trigger follows the share of the power that the heat in use then misplaces, so that this stays
 near LAG_TOLERANCE. All of it is part of the engine's state: a resumed run continues exactly.
+
+Where the errors of time are to be small the steps are short against that balance, and the field is
+solved after every one of them (`MicrowaveField.every_step`). The heat of a step is then that of the
+latest two fields, extrapolated along the straight line through them: second order in the step.
 """
 
 from __future__ import annotations
@@ -37,7 +41,7 @@ LEAST_OMEGA, MOST_OMEGA = 0.1, 2.0
 """Of the relaxation. In a steady drift, 2 puts the heat in use half an interval ahead of the latest
 field: the mean over the interval to come is then right."""
 
-NUMBERS = 5
+NUMBERS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +50,14 @@ class Pattern:
 
     Attributes:
         heat: per mesh point (n,) [W/W].
-        residual: what the last field had differed from it (n,) [W/W].
+        residual: what the last field had differed from it, or from the one before where every
+            step has its own (n,) [W/W].
         omega: relaxation factors (n,).
         circles: temperature of the dielectric that was last solved for (v,) [°C].
         powers: where the watt goes, as PARTS (6,) [W/W].
         energy: integral of the generator's power times `powers` so far (6,) [J].
-        numbers: trigger, solutions, largest error, reflected share at the start, scale (5,).
+        numbers: trigger, solutions, largest error, reflected share at the start, scale, time
+            between the latest two fields where every step has its own [s], else 0 (6,).
     """
 
     heat: Floats
@@ -75,7 +81,7 @@ class Pattern:
             circles=circles,
             powers=found.powers,
             energy=np.zeros(len(PARTS)),
-            numbers=np.array([FIRST_TRIGGER, 1.0, 0.0, reflected, found.scale]),
+            numbers=np.array([FIRST_TRIGGER, 1.0, 0.0, reflected, found.scale, 0.0]),
         )
 
     def pack(self) -> Floats:
@@ -90,9 +96,17 @@ class Pattern:
         sizes = [points, points, points, circles, *ends]
         return cls(*np.split(np.asarray(packed), np.cumsum(sizes)[:-1]))
 
-    def stepped(self, step: float, power: float) -> Pattern:
-        """After a step [s] with a power of the generator [W]."""
-        return replace(self, energy=self.energy + step * power * self.powers)
+    def ahead(self, time: float) -> Pattern:
+        """Extrapolated to a time [s] after the latest field, where every step has its own."""
+        interval = float(self.numbers[-1])
+        if interval <= 0.0:
+            return self
+        heat = _within(self.heat + time / interval * self.residual, float(self.powers[0]))
+        return replace(self, heat=heat, powers=_with_tissue(self.powers, float(heat.sum())))
+
+    def stepped(self, step: float, power: float, used: Pattern) -> Pattern:
+        """After a step [s] with a power of the generator [W] and the heat of a pattern."""
+        return replace(self, energy=self.energy + step * power * used.powers)
 
     def change(self, field: MicrowaveField, temperature: Floats) -> float:
         """Change of the dielectric since the field was last solved, over the most allowed [1]."""
@@ -100,12 +114,21 @@ class Pattern:
             return 0.0
         return field.change(field.circles(temperature), self.circles) / MOST_CHANGE
 
-    def renewed(self, field: MicrowaveField, temperature: Floats) -> Pattern:
-        """Led to the field of a temperature (n,) [°C] where the dielectric has changed enough."""
+    def renewed(self, field: MicrowaveField, temperature: Floats, step: float) -> Pattern:
+        """Led to the field of a temperature (n,) [°C] where the dielectric has changed enough.
+
+        Args:
+            field: of the antennas.
+            temperature: of the mesh points (n,) [°C].
+            step: since the latest solution, where every step has its own [s]; 0 where what was
+                before says nothing about what comes.
+        """
         if not field.law.varies:
             return self
         circles = field.circles(temperature)
-        trigger, solves, worst, at_start, scale = self.numbers
+        if field.every_step:
+            return self._next(field, circles, step)
+        trigger, solves, worst, at_start, scale, _ = self.numbers
         if field.change(circles, self.circles) <= trigger:
             return self
         found = field.solve(circles)
@@ -114,7 +137,6 @@ class Pattern:
         error = 0.5 * float(np.abs(residual).sum())
         omega = _aitken(self.omega, self.residual, residual)
         growth = np.clip(LAG_TOLERANCE / max(error, 1e-12), 0.5, 1.5)
-        worse = found.scale if abs(found.scale - 1.0) > abs(scale - 1.0) else scale
         heat = _within(self.heat + omega * residual, float(found.powers[0]))
         return replace(
             self,
@@ -129,9 +151,25 @@ class Pattern:
                     solves + 1.0,
                     max(worst, error),
                     at_start,
-                    worse,
+                    _worse(found.scale, scale),
+                    0.0,
                 ]
             ),
+        )
+
+    def _next(self, field: MicrowaveField, circles: Floats, step: float) -> Pattern:
+        """The field of temperatures on the circles (v,) [°C], a step [s] after the latest."""
+        found = field.solve(circles)
+        error = 0.5 * float(np.abs(found.heat - self.ahead(step).heat).sum())
+        trigger, solves, worst, at_start, scale, _ = self.numbers
+        numbers = [trigger, solves + 1.0, max(worst, error), at_start, _worse(found.scale, scale)]
+        return replace(
+            self,
+            heat=found.heat,
+            residual=found.heat - self.heat,
+            circles=circles,
+            powers=found.powers,
+            numbers=np.array([*numbers, step]),
         )
 
     def statistics(self) -> dict[str, float]:
@@ -144,6 +182,11 @@ class Pattern:
             "microwave_reflected_at_end": float(self.powers[1] / self.powers[0]),
             "microwave_scale": float(self.numbers[4]),
         }
+
+
+def _worse(one: float, other: float) -> float:
+    """The scale that is further from 1."""
+    return one if abs(one - 1.0) > abs(other - 1.0) else other
 
 
 def _within(heat: Floats, incident: float) -> Floats:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ablasim.cache import cache_directory
 from ablasim.errors import ResourceError
+from ablasim.physics.antenna_heat import MicrowaveField
 from ablasim.physics.damage import Damage, fields_of, kinetics_of, unharmed
 from ablasim.physics.generator import Drive
 from ablasim.physics.problem import BioheatProblem
@@ -146,6 +147,12 @@ class JaxEngine:
         return build_hierarchy(matrix, free, self.dtype)
 
     @property
+    def every_step(self) -> MicrowaveField | None:
+        """The antennas' field where it is solved in every trial step."""
+        field = self.problem.microwave
+        return field if field is not None and field.every_step else None
+
+    @property
     def _branches(self) -> int:
         """Number of branches in all streams."""
         return sum(len(w.stream.tree.capacity) for w in self.problem.walls if w.stream is not None)
@@ -176,7 +183,8 @@ class JaxEngine:
             self.stages += stages + 1
             constant, pattern, watts = self.constant, self._pattern(state), drive.scale(1.0)
             if pattern is not None:
-                constant = self._point_values(watts * pattern.heat) + constant
+                used = pattern.ahead(0.5 * step)
+                constant = self._point_values(watts * used.heat) + constant
                 state = replace(state, pattern=NO_PATTERN)
             control = self._put([step, *drive.limits()])
             moved = move_heat(
@@ -193,11 +201,18 @@ class JaxEngine:
             else:
                 field = self._unit_field(state, moved.temperature, drive.turn)
             mesh = (self.cells, self.cell_volume, constant)
-            new, report = close_step(self.heat, mesh, state, moved, field, control, self.death)
-            if pattern is not None and self.problem.microwave is not None:
-                new = replace(new, pattern=pattern.stepped(step, watts).pack())
+            after, misplaced = pattern, None
+            if pattern is not None and (microwave := self.every_step) and not drive.off:
+                after = pattern.renewed(microwave, self._to_mesh(moved.temperature), step)
+                lack = 0.5 * (pattern.heat + after.heat) - used.heat
+                misplaced = self._point_values(watts * lack)
+            new, report = close_step(
+                self.heat, mesh, state, moved, field, control, self.death, misplaced
+            )
+            if after is not None and self.problem.microwave is not None:
+                new = replace(new, pattern=after.stepped(step, watts, used).pack())
                 if not drive.off:
-                    change = pattern.change(self.problem.microwave, self.temperature(new))
+                    change = after.change(self.problem.microwave, self.temperature(new))
                     report = replace(report, change=put(MOST_CHANGE * change))
             return new, report
 
@@ -233,7 +248,8 @@ class JaxEngine:
         antennas' field when the dielectric has changed."""
         if drive.off:  # what is not driven is set up again when the drive returns
             return state
-        state = self._renew_pattern(state)
+        if self.every_step is None:
+            state = self._renew_pattern(state)
         if self.electric is not None:
             grown = int(report.iterations) > REBUILD_GROWTH * self._iterations_fresh + 3
             if grown or float(report.residual) > self.tolerance:
@@ -246,7 +262,7 @@ class JaxEngine:
         pattern, field = self._pattern(state), self.problem.microwave
         if pattern is None or field is None:
             return state
-        renewed = pattern.renewed(field, self.temperature(state))
+        renewed = pattern.renewed(field, self.temperature(state), 0.0)
         return state if renewed is pattern else replace(state, pattern=renewed.pack())
 
     def switch(self, state: State, before: Drive, after: Drive) -> State:

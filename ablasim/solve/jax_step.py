@@ -178,8 +178,12 @@ def close_step(
     field: UnitField,
     control: Array,
     death: Death | None = None,
+    misplaced: Array | None = None,
 ) -> tuple[State, Report]:
-    """Error of the step with that of the extrapolated source, and what the host must know."""
+    """Error of the step with that of the extrapolated source, and what the host must know.
+
+    `misplaced` is what the heat of antennas, a part of the constant one, lacked (n,) [W].
+    """
     heat = _with_flow(heat, state.hot_seconds)
     cells, cell_volume, constant = mesh
     step, limits = control[0], control[1:]
@@ -188,6 +192,7 @@ def close_step(
     suffered = _suffer(heat, state, moved.temperature, step, death)
     peak = jnp.maximum(state.peak, moved.temperature)
     lag = 0.5 * (now + after) - moved.driven
+    lag = lag if misplaced is None else lag + misplaced
     if state.past_temperature is not None:
         # perfusion's heat by the mean of what is left at both ends, less that of what was used
         ends = _perfusion(heat, state.peak, state.damage, death)

@@ -15,6 +15,7 @@ import numpy as np
 from ablasim.frames import MM
 from ablasim.mesh import TetMesh
 from ablasim.mesh_cache import cached_mesh
+from ablasim.mesh_sizes import sizes_of
 from ablasim.physics.problem import BioheatProblem, Wall
 from ablasim.shapes import Sphere, Tube
 from ablasim.solve import StepControl
@@ -141,8 +142,12 @@ LEVELS = (1, 2, 4)
 
 
 def rod(length: float, places: tuple[float, ...], resolution: str, refine: int) -> TetMesh:
-    """A rod along x with points at all places [mm], its sizes those away from a hot x = 0."""
-    side = np.linspace(0.0, 0.56 * MM, 3)
+    """A rod along x with points at all places [mm], its sizes those away from a hot x = 0.
+
+    Its section is of the finest size: cells that are wide and short make the points of a plane
+    differ, at the rod's edges by as much as the sizes along it leave.
+    """
+    side = np.linspace(0.0, 2.0 * sizes_of(resolution).electrode, 3)
     stops = [place * MM for place in places if place > 0.0]
     return box(
         (hot_line([*stops, length], resolution, refine), side, side),
