@@ -28,13 +28,13 @@ from ablasim.physics.antenna_heat import PARTS, MicrowaveField
 
 Floats = NDArray[np.float64]
 
-LAG_TOLERANCE = 0.01
+LAG_TOLERANCE = 0.005
 """Share of the incident power that the heat in use may misplace when the field is solved again."""
 
-FIRST_TRIGGER, LEAST_TRIGGER, MOST_TRIGGER = 0.02, 0.015, 0.04
+FIRST_TRIGGER, LEAST_TRIGGER, MOST_TRIGGER = 0.01, 0.0075, 0.02
 """Relative change of the dielectric, a mean over the heat, after which the field is renewed."""
 
-MOST_CHANGE = 0.05
+MOST_CHANGE = 0.025
 """Most that the dielectric may have changed at the end of a step since the field was solved."""
 
 LEAST_OMEGA, MOST_OMEGA = 0.1, 2.0

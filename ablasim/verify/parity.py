@@ -52,7 +52,7 @@ class Member:
 
 FIELD = (
     "At default tolerances the antenna's field is solved again when the dielectric has changed by "
-    "1.5 to 4 %, at other moments in each engine. With errors driven down it is solved in every "
+    "0.75 to 2 %, at other moments in each engine. With errors driven down it is solved in every "
     "step and extrapolated. Nearly all of the difference in temperature that is left lies in the "
     "dried tissue around the antenna, where about a hundred points differ by up to 12 K; still "
     "shorter steps have not been tried to the end of the run."
