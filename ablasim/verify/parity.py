@@ -64,13 +64,6 @@ DRIED = (
     "temperatures were 6.1e-5 apart; these steps are shorter."
 )
 
-NEAR_60 = (
-    "Perfusion ends for good where tissue reaches 60 °C, which then warms by 2 K more. At default "
-    "tolerances the two surfaces differ at one place, where the peak of a point of the mesh comes "
-    "to 60 °C within the error of the time steps in one engine and not in the other; with errors "
-    "driven down they agree there too."
-)
-
 MEMBERS = (
     Member("four_tine"),
     Member("g16_four_tines_comsol"),
@@ -90,7 +83,7 @@ MEMBERS = (
     Member("rf_ramp_cluster"),
     Member("rf_switched_three_needles"),
     Member("rf_temperature_controlled_four_tine"),
-    Member("rf_without_vessel", remark=NEAR_60),
+    Member("rf_without_vessel"),
 )
 """Every scenario of the source tree."""
 
