@@ -126,7 +126,7 @@ def run(
     place = None if out is None else Path(out)
     if place is not None:
         check_free(place, force=force)
-    shared = None if place is None else _place_for_fields(place, engine)
+    shared = None if place is None else _cleared_place_for_fields(place, engine)
     with watch.stage("mesh"):
         anatomy, mesh = place_in_mesh(scenario, progress)
         problem = build_problem(scenario, anatomy, mesh)
@@ -172,7 +172,7 @@ def checkpoint_path(out: Path) -> Path:
     return out.with_name(f"{out.name}.checkpoint.npz")
 
 
-def _place_for_fields(out: Path, engine: str) -> Path | None:
+def _cleared_place_for_fields(out: Path, engine: str) -> Path | None:
     """Where the ranks of this MPI run can write the fields, until the directory is complete.
 
     What an aborted run has left there is removed. None where no ranks write.

@@ -69,8 +69,8 @@ class MicrowaveField:
         law: dielectric of the tissue.
         frequency: of the generator [Hz].
         ambient: temperature where there is no tetrahedron [°C].
-        every_step: the field is solved after every time step, for small errors of time; otherwise
-            when the dielectric has changed enough.
+        every_step: the field is solved for the end of every time step, for small errors of time;
+            otherwise when the dielectric has changed enough.
     """
 
     mesh: TetMesh

@@ -209,7 +209,7 @@ class DeathModels:
         sets: Arrhenius kinetics that are integrated.
         criterion: of the lethal volume in the history.
         stasis: the dose that ends perfusion: W exp(-Omega) with the kinetics `stasis_set`, or none
-            where D > 0.8. The rule by peak temperature is a law of its own (`tissue`).
+            where D > 0.8. The rule by peak temperature is one of the laws (`stasis_excess`).
         stasis_set: number of the set in `sets`.
     """
 
@@ -229,7 +229,7 @@ def fields_of(damage: Damage, sets: Sequence[Arrhenius], xp: Any = np) -> dict[s
     }
 
 
-def perfusion_left(damage: Damage, models: DeathModels, xp: Any = np) -> Any:
+def arrhenius_share(damage: Damage, models: DeathModels, xp: Any = np) -> Any:
     """Share of the perfusion (n,) that an Arrhenius integral leaves, where that is the rule."""
     if models.stasis == "arrhenius":
         return xp.exp(-damage.omega[models.stasis_set])

@@ -70,8 +70,8 @@ class Laws:
     death: DeathModels | None = None
 
     @property
-    def perfusion_ends(self) -> bool:
-        """Whether perfusion ends altogether, by a temperature or by the three-state model."""
+    def perfusion_has_border(self) -> bool:
+        """Whether perfusion ends altogether from a temperature or a share of dead cells on."""
         by_model = self.death is not None and self.death.stasis == "three_state"
         return by_model or bool(np.isfinite(self.perfusion_shutdown))
 

@@ -116,8 +116,3 @@ def electrical_conductivity(
     dried = xp.clip((temperature - BOILING_C) / drop, 0.0, 1.0)
     # tissue far below body temperature must not reach zero conductivity on the straight line
     return sigma0 * xp.maximum(wet - (peak - dry_ratio) * dried, dry_ratio)
-
-
-def perfusion_factor(temperature: Any, peak: Any, shutdown: Any, xp: Any = np) -> Any:
-    """Share of the perfusion left: 0 where the tissue is or was at `shutdown` [°C], else 1."""
-    return xp.where(xp.maximum(temperature, peak) >= shutdown, 0.0, 1.0)

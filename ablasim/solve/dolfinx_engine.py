@@ -97,7 +97,7 @@ class DolfinxEngine:
         )
         perfusion = self.problem.materials.perfusion[self.matrices.region]
         self.supply: Supply | None = None
-        if self.problem.laws.perfusion_ends:
+        if self.problem.laws.perfusion_has_border:
             self.supply = Supply(self.share, perfusion * self.cell_volume)
         self.stages = 0
 
@@ -180,8 +180,8 @@ class DolfinxEngine:
         before, earlier = state.temperature[1:]
         guess = predict(step, past, now, before, earlier, slope)
         keep, gain = increment(self.options.scheme, step, past)
-        # On average a rule that ends perfusion is met in the middle of a step. Judged by the end
-        # of the step it acts from there with BDF2, judged by the middle it does with Euler.
+        # What is left of perfusion acts over the whole step: BDF2 wants it at the end of the step,
+        # for second order; Euler, of first order either way, errs less with that of the middle.
         late = guess if keep > 0.0 else 0.5 * (now + guess)
         left = self._perfusion_left(state, late, step if keep > 0.0 else 0.5 * step)
         # of what a wild extrapolation says, a Newton iteration should see little
@@ -200,6 +200,11 @@ class DolfinxEngine:
             finite = bool(np.isfinite(self.share.total(moved.temperature.sum())))
             return state, Report(error=FAILED if finite else np.inf, change=0.0)
         field = self.sources.field(state, drive, moved.temperature)
+        after, lack = pattern, np.zeros(self.share.owned)
+        if self.sources.every_step and not drive.off:
+            after = self.sources.following(pattern, moved.temperature, step)
+            gap = None if after is None or used is None else watts * (after.heat - used.heat)
+            lack = self.matrices.load(self.share.own(gap))
         delivered = self.share.total((driven + constant).sum())
         flows = np.array([delivered, moved.perfusion, moved.boundary, *moved.walls])
         account = keep * state.account + gain * step * flows
@@ -218,9 +223,11 @@ class DolfinxEngine:
             ),
             damage=self._suffer(state, moved.temperature, step),
         )
-        if pattern is not None and used is not None:
-            new = replace(new, pattern=pattern.stepped(step, watts, used).pack())
-        return new, self._report(state, new, moved, field, guess, driven, step, drive, flowing)
+        if pattern is not None and after is not None and used is not None:
+            powers = 0.5 * (pattern.powers + used.powers)
+            new = replace(new, pattern=after.stepped(step, watts, powers).pack())
+        report = self._report(state, new, moved, field, guess, driven, lack, step, drive, flowing)
+        return new, report
 
     def _report(
         self,
@@ -230,11 +237,15 @@ class DolfinxEngine:
         field: UnitField,
         guess: Floats,
         driven: Floats,
+        lack: Floats,
         step: float,
         drive: Drive,
         flowing: Floats,
     ) -> Report:
-        """Error of the step, and what the history shows."""
+        """Error of the step, and what the history shows.
+
+        `lack` is what the extrapolated heat of antennas lacked at the end of the step (p,) [W].
+        """
         heat, share = self.heat, self.share
         temperature = moved.temperature
         _, gain = increment(self.options.scheme, step, state.past)
@@ -246,7 +257,7 @@ class DolfinxEngine:
         dried = temperature > self.problem.laws.vaporisation_band[1]
         # a dried point follows its neighbours within milliseconds: damped by its own rate
         rates = stored + np.where(dried, heat.rates(temperature), 0.0)
-        shift = heat.free * (distance * stored / rates + (after - driven) / rates)
+        shift = heat.free * (distance * stored / rates + (after - driven + lack) / rates)
         shift = np.minimum(np.abs(shift), MOST_SHIFT)
         warm = temperature - heat.blood_temperature > 1.0
         wrong, heated, rise = share.total(
@@ -258,7 +269,7 @@ class DolfinxEngine:
         )
         change = abs(field.conductance / float(state.conductance) - 1.0)
         if self.problem.microwave is not None and not drive.off:
-            change = MOST_CHANGE * self.sources.pattern_change(new)
+            change = MOST_CHANGE * self.sources.pattern_change(state, temperature)
         return Report(
             error=float(np.sqrt(wrong / max(heated, LEAST_HEATED))),
             change=change,
@@ -289,7 +300,7 @@ class DolfinxEngine:
                 damage.stasis_excess(hottest, laws.perfusion_shutdown, suffered, laws.death)
             )
         if laws.death is not None and suffered is not None:
-            left = left * damage.perfusion_left(suffered, laws.death)
+            left = left * damage.arrhenius_share(suffered, laws.death)
         return left
 
     def _suffer(self, state: State, after: Floats, step: float) -> Damage | None:
@@ -314,8 +325,8 @@ class DolfinxEngine:
         """After an accepted step: renew the antennas' field when the dielectric has changed."""
         if self.latest is None:  # by now every solver has read its options
             refuse_unread_options([f"{name}_" for name in self._solvers()])
-        if not drive.off:
-            state = self.sources.renew_pattern(state, float(state.past[0]))
+        if not drive.off and not self.sources.every_step:
+            state = self.sources.renew_pattern(state)
         self.latest = state
         return state
 
@@ -333,7 +344,7 @@ class DolfinxEngine:
             return replace(state, past=restart)
         if before.off or before.turn != after.turn:
             solved = self.sources.unit_field(state, state.temperature[0], after.turn)
-            state = self.sources.renew_pattern(self._with_field(state, solved), 0.0)
+            state = self.sources.renew_pattern(self._with_field(state, solved))
             return replace(state, past=restart)
         # the rise so far belongs to the old level: go on without it
         return replace(state, past=restart)

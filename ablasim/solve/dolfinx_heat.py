@@ -300,7 +300,7 @@ class HeatProblem:
             guess: temperature to start from (p,) [°C].
             base: stored heat U_base (p,) [J].
             span: the time over which the flows at the end act [s].
-            left: share of the perfusion at the end of the step (p,).
+            left: share of the perfusion that acts over the step (p,).
             source: Q (p,) [W].
             flowing: 1 for the branches of blood that flow, 0 for the others (c,).
             tolerance: on the sum of the residual's sizes, relative to that of the heat flows.

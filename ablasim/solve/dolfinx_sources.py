@@ -110,21 +110,33 @@ class Sources:
             return None
         return Pattern.unpack(state.pattern, len(self.whole.mesh.points))
 
-    def pattern_change(self, state: State) -> float:
-        """Change of the dielectric since the antennas' field was solved, over the most allowed."""
-        whole, change = self.share.collect(state.temperature[0]), 0.0
+    @property
+    def every_step(self) -> bool:
+        """Whether the antennas' field is solved for the end of every step."""
+        return self.facts.microwave is not None and self.facts.microwave.every_step
+
+    def pattern_change(self, state: State, temperature: Floats) -> float:
+        """Change of the dielectric up to a temperature (p,) since the field of a state was solved,
+        over the most allowed [1]."""
+        whole, change = self.share.collect(temperature), 0.0
         pattern = self.pattern(state)
         if pattern is not None and self.whole is not None and self.whole.microwave is not None:
             change = pattern.change(self.whole.microwave, whole)
         return float(self.share.comm.bcast(change, root=0))
 
-    def renew_pattern(self, state: State, step: float) -> State:
-        """Solve the antennas' field again where the dielectric has changed enough, or a step [s]
-        after the last time where every step has its own."""
+    def following(self, pattern: Pattern | None, after: Floats, step: float) -> Pattern | None:
+        """The pattern of the temperature (p,) at the end of a step [s], on rank 0."""
+        whole = self.share.collect(after)
+        if pattern is None or self.whole is None or self.whole.microwave is None:
+            return None
+        return pattern.renewed(self.whole.microwave, whole, step)
+
+    def renew_pattern(self, state: State) -> State:
+        """Solve the antennas' field again where the dielectric has changed enough."""
         if self.facts.microwave is None:
             return state
         whole, pattern = self.share.collect(state.temperature[0]), self.pattern(state)
         if pattern is None or self.whole is None or self.whole.microwave is None:
             return state
-        renewed = pattern.renewed(self.whole.microwave, whole, step)
+        renewed = pattern.renewed(self.whole.microwave, whole, 0.0)
         return state if renewed is pattern else replace(state, pattern=renewed.pack())

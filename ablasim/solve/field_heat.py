@@ -13,8 +13,9 @@ trigger follows the share of the power that the heat in use then misplaces, so t
 near LAG_TOLERANCE. All of it is part of the engine's state: a resumed run continues exactly.
 
 Where the errors of time are to be small the steps are short against that balance, and the field is
-solved after every one of them (`MicrowaveField.every_step`). The heat of a step is then that of the
-latest two fields, extrapolated along the straight line through them: second order in the step.
+solved for the end of every one that is tried (`MicrowaveField.every_step`). The heat of a step is
+then that of the latest two fields, extrapolated along the straight line through them: second order
+in the step.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ MOST_CHANGE = 0.025
 LEAST_OMEGA, MOST_OMEGA = 0.1, 2.0
 """Of the relaxation. In a steady drift, 2 puts the heat in use half an interval ahead of the latest
 field: the mean over the interval to come is then right."""
+
+MOST_AHEAD = 2.0
+"""Furthest that the heat is extrapolated, over the time between the latest two fields."""
 
 NUMBERS = 6
 
@@ -101,12 +105,14 @@ class Pattern:
         interval = float(self.numbers[-1])
         if interval <= 0.0:
             return self
-        heat = _within(self.heat + time / interval * self.residual, float(self.powers[0]))
+        heat = self.heat + min(time / interval, MOST_AHEAD) * self.residual
+        heat = _within(heat, float(self.powers[0]))
         return replace(self, heat=heat, powers=_with_tissue(self.powers, float(heat.sum())))
 
-    def stepped(self, step: float, power: float, used: Pattern) -> Pattern:
-        """After a step [s] with a power of the generator [W] and the heat of a pattern."""
-        return replace(self, energy=self.energy + step * power * used.powers)
+    def stepped(self, step: float, power: float, powers: Floats) -> Pattern:
+        """After a step [s] with a power of the generator [W], of which each watt went to `powers`
+        (6,)."""
+        return replace(self, energy=self.energy + step * power * powers)
 
     def change(self, field: MicrowaveField, temperature: Floats) -> float:
         """Change of the dielectric since the field was last solved, over the most allowed [1]."""
@@ -115,7 +121,8 @@ class Pattern:
         return field.change(field.circles(temperature), self.circles) / MOST_CHANGE
 
     def renewed(self, field: MicrowaveField, temperature: Floats, step: float) -> Pattern:
-        """Led to the field of a temperature (n,) [°C] where the dielectric has changed enough.
+        """Led to the field of a temperature (n,) [°C] where the dielectric has changed enough, or
+        the field itself where every step has its own.
 
         Args:
             field: of the antennas.

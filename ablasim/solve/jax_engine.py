@@ -117,7 +117,7 @@ class JaxEngine:
                 pattern=NO_PATTERN,
                 hot_seconds=self._put(np.zeros(self._branches)),
                 damage=None if self.death is None else self._unharmed(),
-                past_temperature=start if self._perfusion_ends else None,
+                past_temperature=start if self._perfusion_changes else None,
             )
             if problem.microwave is not None:
                 pattern = Pattern.at_start(problem.microwave, temperature)
@@ -158,8 +158,8 @@ class JaxEngine:
         return sum(len(w.stream.tree.capacity) for w in self.problem.walls if w.stream is not None)
 
     @property
-    def _perfusion_ends(self) -> bool:
-        """Whether a temperature or a dose ends perfusion."""
+    def _perfusion_changes(self) -> bool:
+        """Whether a temperature or a dose takes perfusion away."""
         by_dose = self.death is not None and self.death.models.stasis != "none"
         return by_dose or self.heat.supply is not None
 
@@ -202,17 +202,19 @@ class JaxEngine:
                 field = self._unit_field(state, moved.temperature, drive.turn)
             mesh = (self.cells, self.cell_volume, constant)
             after, misplaced = pattern, None
-            if pattern is not None and (microwave := self.every_step) and not drive.off:
-                after = pattern.renewed(microwave, self._to_mesh(moved.temperature), step)
+            at_end = self._to_mesh(moved.temperature) if self.every_step else np.zeros(0)
+            wanted = self.every_step and not drive.off and np.isfinite(at_end).all()
+            if pattern is not None and self.every_step and wanted:
+                after = pattern.renewed(self.every_step, at_end, step)
                 lack = 0.5 * (pattern.heat + after.heat) - used.heat
                 misplaced = self._point_values(watts * lack)
             new, report = close_step(
                 self.heat, mesh, state, moved, field, control, self.death, misplaced
             )
-            if after is not None and self.problem.microwave is not None:
-                new = replace(new, pattern=after.stepped(step, watts, used).pack())
+            if pattern is not None and after is not None and self.problem.microwave is not None:
+                new = replace(new, pattern=after.stepped(step, watts, used.powers).pack())
                 if not drive.off:
-                    change = after.change(self.problem.microwave, self.temperature(new))
+                    change = pattern.change(self.problem.microwave, self.temperature(new))
                     report = replace(report, change=put(MOST_CHANGE * change))
             return new, report
 
@@ -245,7 +247,7 @@ class JaxEngine:
 
     def accept(self, state: State, report: Report, drive: Drive) -> State:
         """After an accepted step: renew the multigrid when its iterations have grown, and the
-        antennas' field when the dielectric has changed."""
+        antennas' field when the dielectric has changed, where not every step has its own."""
         if drive.off:  # what is not driven is set up again when the drive returns
             return state
         if self.every_step is None:

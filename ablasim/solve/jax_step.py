@@ -1,8 +1,8 @@
 """One trial step of the JAX engine, compiled: move the heat, then judge the step.
 
-`move_heat` takes the RKC2 step with the heat extrapolated to its middle; the engine then solves the
-potential for the new temperatures; `close_step` learns from it how wrong the extrapolation was, and
-gathers what the host must know.
+`move_heat` takes the RKC2 step with the heat and what is left of the perfusion extrapolated to its
+middle; the engine then solves the potential for the new temperatures; `close_step` learns from it
+how wrong the extrapolations were, and gathers what the host must know.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def move_heat(
     table: Array,
     death: Death | None = None,
 ) -> Moved:
-    """The RKC2 step, its source extrapolated to the middle of the step."""
+    """The RKC2 step, its source and perfusion extrapolated to the middle of the step."""
     heat = _with_flow(heat, state.hot_seconds)
     step, limits = control[0], control[1:]
     heat = replace(heat, perfusion=_perfusion_midway(heat, state, step, death))
@@ -180,7 +180,7 @@ def close_step(
     death: Death | None = None,
     misplaced: Array | None = None,
 ) -> tuple[State, Report]:
-    """Error of the step with that of the extrapolated source, and what the host must know.
+    """Error of the step with those of what was extrapolated, and what the host must know.
 
     `misplaced` is what the heat of antennas, a part of the constant one, lacked (n,) [W].
     """
@@ -274,7 +274,7 @@ def _perfusion(heat: Heat, hottest: Array, suffered: Damage | None, death: Death
     left = heat.perfusion_left(excess)
     if models is None or suffered is None:
         return left
-    return left * damage.perfusion_left(suffered, models, jnp)
+    return left * damage.arrhenius_share(suffered, models, jnp)
 
 
 def _perfusion_midway(heat: Heat, state: State, step: Array, death: Death | None) -> Array:

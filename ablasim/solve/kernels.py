@@ -97,8 +97,9 @@ def _half_below(w: Array, own: Array, other: Array) -> Array:
     """A weight times the share below zero of the half of an edge at its end `own`.
 
     A point that lost all its perfusion at once would decide by a thousandth of a kelvin over
-    kelvins. The mean over halves of edges depends smoothly on the temperature, and is as good a
-    quadrature: the border may lie anywhere between two points.
+    kelvins. The mean over halves of edges depends smoothly on the temperature. Its error is a bias
+    of second order, about a tenth of h^2 over the border's radius of curvature, where that of the
+    points is noise of the same size.
     """
     return lax.mul(w, 1.0 - segment_fraction_above(own, 0.5 * (own + other), jnp))
 

@@ -42,7 +42,7 @@ def heat_arrays(problem: BioheatProblem, graph: Graph, dtype: str) -> Heat:
         return tuple(put(v, dtype) for v in rows.pack(edge_weights[graph.slot_edge]))
 
     perfusion, supply = problem.per_cell(m.perfusion), None
-    if laws.perfusion_ends and perfusion.any():
+    if laws.perfusion_has_border and perfusion.any():
         supply = entries(graph.around_edges(perfusion * graph.volumes / 12.0))
 
     return Heat(

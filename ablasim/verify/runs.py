@@ -112,7 +112,9 @@ def stages_of(
 ) -> Stages:
     """The same for a problem that the caller has changed."""
     times = times or (case.protocol.duration_s,)
-    forgets = len(times) > 1 and np.isfinite(problem.laws.perfusion_shutdown)
+    laws = problem.laws
+    by_dose = laws.death is not None and laws.death.stasis != "none"
+    forgets = len(times) > 1 and (laws.perfusion_has_border or by_dose)
     require(not forgets, "perfusion that stops cannot be stepped through in stages")
     constant = problem.generator
     if not isinstance(constant, ConstantGenerator):

@@ -7,6 +7,7 @@ order eight solves to rounding.
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,6 +31,8 @@ SINK = 4.5e4
 HEAT = 1.3e6  # [W/m3]: 29 K above the blood in the end, more where perfusion stops
 END = 400.0
 SETS = ("hepg2", "liver_comsol")
+needs_dolfinx = pytest.mark.skipif(importlib.util.find_spec("dolfinx") is None, reason="no DOLFINx")
+ENGINES = ("jax", pytest.param("dolfinx", marks=needs_dolfinx))
 RULES: tuple[Stasis, ...] = ("none", "arrhenius", "three_state")
 
 
@@ -138,6 +141,21 @@ def test_three_state_stasis_is_a_switch_within_a_step() -> None:
         solution = solve(even_block("three_state", 2.6e6), control=StepControl(fixed=step))
         worth = 0.5 * step * SINK * (truth - BODY) / CAPACITY
         assert np.abs(solution.temperature - truth).max() < worth
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_perfusion_that_ends_at_60_degrees(engine: str) -> None:
+    """Catches perfusion that ends a step too late, or comes back: all points cross at once."""
+    heat, shutdown, end = 2.0e6, 60.0, 120.0
+    problem = replace(even_block("none", heat), generator=off(end))
+    problem = replace(problem, laws=replace(LINEAR, perfusion_shutdown=shutdown))
+    rise, rate = heat / SINK, SINK / CAPACITY
+    crossing = -math.log(1.0 - (shutdown - BODY) / rise) / rate
+    wanted = shutdown + heat * (end - crossing) / CAPACITY
+    found = solve(problem, engine=engine, control=StepControl(tolerance=0.01, longest=0.2))
+    print(crossing, wanted, found.temperature.mean())
+    # half a step is 0.03 K here, a second would be a quarter of a kelvin
+    assert found.temperature == pytest.approx(np.full(len(found.temperature), wanted), abs=0.03)
 
 
 def test_single_precision_gives_the_same_damage() -> None:
