@@ -8,8 +8,8 @@ tissue again and again, which a power that never dries it does not: the pulses a
 compared with the constant power of the same mean, and the gentle power is shown beside it.
 
 The death models are run in turns, after one turn that compiles, each turn in the other order, since
-the machine's speed drifts; the median of the turns' ratios counts. Generators run once each, without
-the first step, which compiles.
+the machine's speed drifts; the median of the turns' ratios counts. Generators run once each,
+without the first step, which compiles.
 """
 
 import argparse
