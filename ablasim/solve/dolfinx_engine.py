@@ -17,10 +17,10 @@ from dataclasses import replace
 import numpy as np
 
 from ablasim.physics import damage
-from ablasim.physics.damage import Damage
 from ablasim.physics.generator import Drive, voltage_squared
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve.bdf import MOST_GROWTH, error_share, increment, predict
+from ablasim.solve.dolfinx_dose import Dose
 from ablasim.solve.dolfinx_heat import HeatProblem, Moved
 from ablasim.solve.dolfinx_matrices import Matrices
 from ablasim.solve.dolfinx_options import Options, faults_of_options, refuse_unread_options
@@ -30,7 +30,6 @@ from ablasim.solve.dolfinx_share import Floats, Share, share_out, without_arrays
 from ablasim.solve.dolfinx_sources import Sources
 from ablasim.solve.dolfinx_start import start
 from ablasim.solve.dolfinx_state import Report, State
-from ablasim.solve.dolfinx_supply import Supply
 from ablasim.solve.dolfinx_volumes import exceeded_in, volume_above
 from ablasim.solve.stepping import HOT_VOLUME, LEAST_HEATED, LETHAL_C, MOST_CHANGE, MOST_SHIFT
 
@@ -90,15 +89,11 @@ class DolfinxEngine:
         self.sensor_weights = None
         if self.problem.sensors is not None:
             self.sensor_weights = self.share.own(None if not self.whole else self.whole.sensors)
-        models = self.problem.laws.death
-        self.kinetics = None if models is None else damage.kinetics_of(models.sets)
         self.cell_volume = self.share.own_cells(
             None if self.whole is None else self.whole.mesh.cell_volumes()
         )
         perfusion = self.problem.materials.perfusion[self.matrices.region]
-        self.supply: Supply | None = None
-        if self.problem.laws.perfusion_has_border:
-            self.supply = Supply(self.share, perfusion * self.cell_volume)
+        self.dose = Dose(self.share, self.problem.laws, perfusion * self.cell_volume)
         self.stages = 0
 
     def _own(self, name: str) -> Floats:
@@ -116,10 +111,7 @@ class DolfinxEngine:
         if isinstance(initial, np.ndarray):
             initial = self.share.at_nodes(self._own("initial_temperature"))
         temperature = heat.held_values(np.broadcast_to(initial, (owned,)).astype(float))
-        models, zero = self.problem.laws.death, np.zeros(owned)
-        suffered = None
-        if self.kinetics is not None and models is not None:
-            suffered = damage.unharmed(zero, len(models.sets))
+        zero = np.zeros(owned)
         state = State(
             stored=heat.stored(temperature),
             temperature=np.array([temperature] * 3),
@@ -135,7 +127,7 @@ class DolfinxEngine:
             past_total=np.array(0.0),
             pattern=np.zeros(0),
             hot_seconds=np.zeros(heat.blood.count),
-            damage=suffered,
+            damage=self.dose.none(),
         )
         if self.problem.microwave is not None:
             return replace(state, pattern=self.sources.first_pattern(temperature))
@@ -175,7 +167,7 @@ class DolfinxEngine:
         flowing = heat.blood.flowing(state.hot_seconds)
         slope = np.zeros(self.share.owned)
         if past[0] <= 0.0:
-            left = self._perfusion_left(state, now, 0.0)
+            left = self.dose.perfusion_left(state, now, 0.0)
             slope = heat.slope_of(now, left, driven + constant, flowing)
         before, earlier = state.temperature[1:]
         guess = predict(step, past, now, before, earlier, slope)
@@ -183,7 +175,7 @@ class DolfinxEngine:
         # What is left of perfusion acts over the whole step: BDF2 wants it at the end of the step,
         # for second order; Euler, of first order either way, errs less with that of the middle.
         late = guess if keep > 0.0 else 0.5 * (now + guess)
-        left = self._perfusion_left(state, late, step if keep > 0.0 else 0.5 * step)
+        left = self.dose.perfusion_left(state, late, step if keep > 0.0 else 0.5 * step)
         # of what a wild extrapolation says, a Newton iteration should see little
         near = np.clip(guess, now - 20.0, now + 20.0)
         moved = heat.implicit(
@@ -221,7 +213,7 @@ class DolfinxEngine:
             hot_seconds=heat.blood.clock(
                 state.hot_seconds, moved.temperature[self.share.points], step
             ),
-            damage=self._suffer(state, moved.temperature, step),
+            damage=self.dose.suffered(state.damage, now, moved.temperature, step),
         )
         if pattern is not None and after is not None and used is not None:
             powers = 0.5 * (pattern.powers + used.powers)
@@ -286,38 +278,6 @@ class DolfinxEngine:
             iterations=field.iterations,
             residual=field.residual,
         )
-
-    def _perfusion_left(self, state: State, temperature: Floats, ahead: float) -> Floats:
-        """Share of the perfusion left at a temperature reached after some time (p,)."""
-        laws, suffered = self.problem.laws, state.damage
-        by_dose = laws.death is not None and laws.death.stasis != "none"
-        if by_dose and suffered is not None and ahead > 0.0:
-            suffered = self._harm(suffered, state.temperature[0], temperature, ahead)
-        left = np.ones(self.share.owned)
-        if self.supply is not None:
-            hottest = np.maximum(temperature, state.peak)
-            left = self.supply.left(
-                damage.stasis_excess(hottest, laws.perfusion_shutdown, suffered, laws.death)
-            )
-        if laws.death is not None and suffered is not None:
-            left = left * damage.arrhenius_share(suffered, laws.death)
-        return left
-
-    def _suffer(self, state: State, after: Floats, step: float) -> Damage | None:
-        """Damage at the end of a step."""
-        if state.damage is None:
-            return None
-        return self._harm(state.damage, state.temperature[0], after, step)
-
-    def _harm(self, suffered: Damage, before: Floats, after: Floats, step: float) -> Damage:
-        """Damage after a straight line in temperature, cut where it is steep on any rank."""
-        steepest = self.share.largest(float(np.abs(after - before).max(initial=0.0)))
-        count = int(damage.parts_of(np.zeros(1), np.array([steepest]), step))
-        change = (after - before) / count
-        for number in range(count):
-            first = before + number * change
-            suffered = damage.advance(suffered, first, first + change, step / count, self.kinetics)
-        return suffered
 
     # -- between steps -----------------------------------------------------------------------
 

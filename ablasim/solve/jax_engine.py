@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from ablasim.cache import cache_directory
 from ablasim.errors import ResourceError
-from ablasim.physics.antenna_heat import MicrowaveField
 from ablasim.physics.damage import Damage, fields_of, kinetics_of, unharmed
 from ablasim.physics.generator import Drive
 from ablasim.physics.problem import BioheatProblem
@@ -147,12 +146,6 @@ class JaxEngine:
         return build_hierarchy(matrix, free, self.dtype)
 
     @property
-    def every_step(self) -> MicrowaveField | None:
-        """The antennas' field where it is solved in every trial step."""
-        field = self.problem.microwave
-        return field if field is not None and field.every_step else None
-
-    @property
     def _branches(self) -> int:
         """Number of branches in all streams."""
         return sum(len(w.stream.tree.capacity) for w in self.problem.walls if w.stream is not None)
@@ -202,12 +195,11 @@ class JaxEngine:
                 field = self._unit_field(state, moved.temperature, drive.turn)
             mesh = (self.cells, self.cell_volume, constant)
             after, misplaced = pattern, None
-            at_end = self._to_mesh(moved.temperature) if self.every_step else np.zeros(0)
-            wanted = self.every_step and not drive.off and np.isfinite(at_end).all()
-            if pattern is not None and self.every_step and wanted:
-                after = pattern.renewed(self.every_step, at_end, step)
-                lack = 0.5 * (pattern.heat + after.heat) - used.heat
-                misplaced = self._point_values(watts * lack)
+            if pattern is not None and not drive.off:
+                after = self._following(pattern, moved.temperature, step)
+                if after is not pattern:
+                    lack = 0.5 * (pattern.heat + after.heat) - used.heat
+                    misplaced = self._point_values(watts * lack)
             new, report = close_step(
                 self.heat, mesh, state, moved, field, control, self.death, misplaced
             )
@@ -223,6 +215,13 @@ class JaxEngine:
         if self.problem.microwave is None:
             return None
         return Pattern.unpack(state.pattern, len(self.graph.to_mesh))
+
+    def _following(self, pattern: Pattern, after: Array, step: float) -> Pattern:
+        """The pattern of the temperature at the end of a step [s], where every step has its own."""
+        field, temperature = self.problem.microwave, self._to_mesh(after)
+        if field is None or not field.every_step or not np.isfinite(temperature).all():
+            return pattern
+        return pattern.renewed(field, temperature, step)
 
     def _unit_field(self, state: State, temperature: Array, turn: int) -> UnitField:
         """The field of one volt at a temperature; of one watt of the generator for an antenna."""
@@ -250,7 +249,8 @@ class JaxEngine:
         antennas' field when the dielectric has changed, where not every step has its own."""
         if drive.off:  # what is not driven is set up again when the drive returns
             return state
-        if self.every_step is None:
+        field = self.problem.microwave
+        if field is not None and not field.every_step:
             state = self._renew_pattern(state)
         if self.electric is not None:
             grown = int(report.iterations) > REBUILD_GROWTH * self._iterations_fresh + 3
