@@ -271,7 +271,7 @@ def unharmed(like: Any, sets: int, xp: Any = np) -> Damage:
     """
     return Damage(
         cem43=xp.zeros_like(like),
-        omega=xp.zeros((sets, len(like)), dtype=like.dtype),
+        omega=xp.zeros((sets, *like.shape), dtype=like.dtype),
         vulnerable=xp.full_like(like, 1.0 - ALIVE_AT_START),
         dead=xp.zeros_like(like),
     )
@@ -312,9 +312,9 @@ def advance(
 
 def arrhenius_rate(before: Any, after: Any, kinetics: Any, xp: Any = np) -> Any:
     """Mean Arrhenius rate [1/s] between two temperatures (n,) [°C]; (s, n)."""
+    constant, slope = (kinetics[:, i].reshape(-1, *(1,) * before.ndim) for i in (0, 1))
     first, second = (
-        kinetics[:, :1] + kinetics[:, 1:] * ((T - CENTRE) / (T + KELVIN))[None]
-        for T in (before, after)
+        constant + slope * ((T - CENTRE) / (T + KELVIN))[None] for T in (before, after)
     )
     return _mean_exp(xp.minimum(first, MOST_LN_RATE), xp.minimum(second, MOST_LN_RATE), xp)
 

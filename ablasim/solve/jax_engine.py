@@ -74,12 +74,7 @@ class JaxEngine:
         self.device_name = str(self.device.device_kind)
         self.graph = graph or build_graph(problem.mesh.points, problem.mesh.cells)
         with jax.default_device(self.device):
-            self.heat: Heat = heat_arrays(problem, self.graph, dtype)
-            self.electric: Electric | None = electric_arrays(problem, self.graph, dtype)
-            self.cells = put(self.graph.cells)
-            self.cell_volume = self._put(self.graph.volumes)
-            self.constant = self._point_values(problem.source)
-            self.absorption = self._point_values(problem.absorption)
+            self._set_up()
             models = problem.laws.death
             self.death: Death | None = None
             if models is not None:
@@ -90,6 +85,16 @@ class JaxEngine:
         self.hierarchy: Hierarchy | None = None
         self.stages = 0
         self._iterations_fresh = 0
+
+    def _set_up(self) -> None:
+        """The arrays of the heat problem and of the potential."""
+        problem = self.problem
+        self.heat: Heat = heat_arrays(problem, self.graph, self.dtype)
+        self.electric: Electric | None = electric_arrays(problem, self.graph, self.dtype)
+        self.cells: Array | None = put(self.graph.cells)
+        self.cell_volume: Array | None = self._put(self.graph.volumes)
+        self.constant = self._point_values(problem.source)
+        self.absorption = self._point_values(problem.absorption)
 
     # -- the state ---------------------------------------------------------------------------
 
@@ -102,19 +107,19 @@ class JaxEngine:
             if problem.fixed_temperature is not None:
                 held = np.isfinite(problem.fixed_temperature)
                 temperature = np.where(held, problem.fixed_temperature, temperature)
-            start = self._put(temperature[graph.to_mesh])
-            zero = self._point_values(None)
+            start = self._spread(temperature[graph.to_mesh])
+            zero = self._spread(np.zeros(len(graph.to_mesh)))
             state = State(
                 enthalpy=enthalpy_of(self.heat, start),
                 peak=start,
                 potential=zero[None],
-                volts=self._put([1.0]),
+                volts=self._spread(np.ones(1)),
                 unit_heat=absorbed(self.absorption, start),
-                conductance=self._put(1.0),
+                conductance=self._spread(np.array(1.0)),
                 past_heat=zero,
-                past_step=self._put(0.0),
+                past_step=self._spread(np.array(0.0)),
                 pattern=NO_PATTERN,
-                hot_seconds=self._put(np.zeros(self._branches)),
+                hot_seconds=self._spread(np.zeros(self._branches)),
                 damage=None if self.death is None else self._unharmed(),
                 past_temperature=start if self._perfusion_changes else None,
             )
@@ -179,7 +184,7 @@ class JaxEngine:
                 used = pattern.ahead(0.5 * step)
                 constant = self._point_values(watts * used.heat) + constant
                 state = replace(state, pattern=NO_PATTERN)
-            control = self._put([step, *drive.limits()])
+            control = self._control(step, drive)
             moved = move_heat(
                 self.heat,
                 constant,
@@ -209,6 +214,10 @@ class JaxEngine:
                     change = pattern.change(self.problem.microwave, self.temperature(new))
                     report = replace(report, change=put(MOST_CHANGE * change))
             return new, report
+
+    def _control(self, step: float, drive: Drive) -> Array:
+        """What a compiled step needs to know of the step and the drive (5,)."""
+        return self._put([step, *drive.limits()])
 
     def _pattern(self, state: State) -> Pattern | None:
         """The antennas' heat as the state holds it; None without their field."""
@@ -275,15 +284,19 @@ class JaxEngine:
         """
         with jax.default_device(self.device):
             if after.off:
-                return replace(state, past_step=self._put(0.0))
+                return replace(state, past_step=0.0 * state.past_step)
             if before.off or before.turn != after.turn:
                 temperature = temperature_of(self.heat, state.enthalpy)
                 state = _with_field(state, self._unit_field(state, temperature, after.turn))
                 state = self._renew_pattern(state)
-                return replace(state, past_step=self._put(0.0))
-            conductance = self.conductance(state)
-            ratio = self._put(after.scale(conductance) / before.scale(conductance))
+                return replace(state, past_step=0.0 * state.past_step)
+            ratio = self._put(self._rise(state, before, after))
             return replace(state, past_heat=ratio * state.past_heat)
+
+    def _rise(self, state: State, before: Drive, after: Drive) -> float | Floats:
+        """By what another drive heats more."""
+        conductance = self.conductance(state)
+        return after.scale(conductance) / before.scale(conductance)
 
     # -- results -----------------------------------------------------------------------------
 
@@ -332,7 +345,7 @@ class JaxEngine:
         assert self.death is not None
         count = len(self.death.kinetics)
         start = unharmed(np.zeros(len(self.graph.to_mesh), self.dtype), count)
-        return jax.tree.map(self._put, start)
+        return jax.tree.map(self._spread, start)
 
     def statistics(self, state: State) -> dict[str, float]:
         """What else the engine counted: the antennas' power balance."""
@@ -358,6 +371,10 @@ class JaxEngine:
 
     def _put(self, values: object) -> Array:
         return put(values, self.dtype)
+
+    def _spread(self, values: Floats) -> Array:
+        """What every problem starts from, on the device."""
+        return self._put(values)
 
     def _point_values(self, values: Floats | None) -> Array:
         """Values in mesh order put on the device in solver order; zeros for None."""

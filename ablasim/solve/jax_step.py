@@ -19,7 +19,7 @@ from ablasim.physics import damage, microwave
 from ablasim.physics.blood import STASIS_SECONDS, STASIS_WALL_C
 from ablasim.physics.damage import Damage, DeathModels
 from ablasim.physics.generator import voltage_squared
-from ablasim.solve.kernels import Electric, Heat, register, take
+from ablasim.solve.kernels import Electric, Heat, apply, register, take
 from ablasim.solve.potential import UnitField
 from ablasim.solve.rkc import rkc_step
 from ablasim.solve.stepping import HOT_VOLUME, LEAST_HEATED, LETHAL_C, MOST_SHIFT
@@ -155,7 +155,7 @@ def move_heat(
     ahead = jnp.where(fresh, 0.0, 0.5 * step / jnp.where(fresh, 1.0, state.past_step))
     dried = _dried(heat, heat.temperature(state.enthalpy)) & ~fresh
     driven = now + jnp.where(dried, DRIED_GAIN - 1.0, ahead) * (now - state.past_heat)
-    total = driven.sum()
+    total = driven.sum(axis=0)
     # A drive that is held by its power delivers it exactly; the power of the others changes with
     # the load, and holding it at its value at the start of the step would leave first order in
     # time. Nor may what was extrapolated go beyond the power.
@@ -164,7 +164,7 @@ def move_heat(
     by_power = power <= others * state.conductance
     steady = by_power & (resistance == 0) & (total > 0)
     safe = jnp.where(total > 0, total, 1.0)
-    driven = driven * jnp.where(steady, now.sum() / safe, jnp.minimum(power / safe, 1.0))
+    driven = driven * jnp.where(steady, now.sum(axis=0) / safe, jnp.minimum(power / safe, 1.0))
     enthalpy, error, flows = rkc_step(heat, state.enthalpy, driven + constant, step, stages, table)
     return Moved(enthalpy, heat.temperature(enthalpy), error, driven, flows, heat.perfusion)
 
@@ -172,7 +172,7 @@ def move_heat(
 @jax.jit
 def close_step(
     heat: Heat,
-    mesh: tuple[Array, Array, Array],
+    mesh: tuple[Array | None, Array | None, Array],
     state: State,
     moved: Moved,
     field: UnitField,
@@ -203,11 +203,11 @@ def close_step(
     # A dried point follows its neighbours within milliseconds; what the estimate says of it is
     # damped by its own rate, as an implicit filter would.
     dried = _dried(heat, moved.temperature)
-    rate = (heat.diagonal + heat.perfusion + heat.wall) / (heat.volume * heat.dry)
+    rate = (heat.factor * heat.diagonal + heat.perfusion + heat.wall) / (heat.volume * heat.dry)
     local = (moved.error + lag) / jnp.where(dried, 1.0 + step * rate, 1.0)
     shift = heat.temperature(moved.enthalpy + local) - moved.temperature
     shift = jnp.minimum(jnp.abs(shift), MOST_SHIFT)
-    warm = jnp.where(moved.temperature - heat.constants[0] > 1.0, heat.volume, 0.0).sum()
+    warm = jnp.where(moved.temperature - heat.constants[0] > 1.0, heat.volume, 0.0).sum(axis=0)
     change = jnp.abs(field.conductance / state.conductance - 1.0)
     perfusion, boundary, wall_time = moved.flows
     hot_seconds = stasis_clock(heat, state.hot_seconds, moved.temperature, step)
@@ -215,10 +215,10 @@ def close_step(
     if heat.blood is not None:
         ends = heat.blood.ends(heat.wall_excess(wall_time, step)) / step
     report = Report(
-        error=jnp.sqrt((heat.volume * shift**2).sum() / jnp.maximum(warm, LEAST_HEATED)),
+        error=jnp.sqrt((heat.volume * shift**2).sum(axis=0) / jnp.maximum(warm, LEAST_HEATED)),
         change=change,
-        delivered=step * (moved.driven + constant).sum(),
-        stored=(heat.volume * (moved.enthalpy - state.enthalpy)).sum(),
+        delivered=step * (moved.driven + constant).sum(axis=0),
+        stored=(heat.volume * (moved.enthalpy - state.enthalpy)).sum(axis=0),
         perfusion=perfusion,
         boundary=boundary,
         walls=heat.wall_flows(wall_time, step),
@@ -226,7 +226,7 @@ def close_step(
         flowing=flowing_branches(heat, hot_seconds),
         conductance=field.conductance,
         hot=_exceeded_in(moved.temperature, heat.volume, HOT_VOLUME),
-        lethal=_lethal_volume(cells, cell_volume, peak, suffered, death),
+        lethal=_lethal_volume(heat, (cells, cell_volume), peak, suffered, death),
         iterations=field.iterations,
         residual=field.residual,
     )
@@ -257,7 +257,7 @@ def _suffer(
     if death is None or state.damage is None:
         return None
     before = heat.temperature(state.enthalpy)
-    count = damage.parts_of(before, after, step, jnp)
+    count = damage.parts_of(before, after, step, jnp).max()
     change, kinetics = (after - before) / count, death.kinetics
 
     def part(number: Array, so_far: Damage) -> Damage:
@@ -295,14 +295,21 @@ def _perfusion_midway(heat: Heat, state: State, step: Array, death: Death | None
 
 
 def _lethal_volume(
-    cells: Array, volume: Array, peak: Array, suffered: Damage | None, death: Death | None
+    heat: Heat,
+    mesh: tuple[Array | None, Array | None],
+    peak: Array,
+    suffered: Damage | None,
+    death: Death | None,
 ) -> Array:
-    """Volume that is dead by the criterion of the run [m3]."""
+    """Volume that is dead by the criterion of the run [m3]; by whole points without cells."""
     values, level = peak, LETHAL_C
     if death is not None and suffered is not None:
         judge = death.models.criterion
         fields = damage.fields_of(suffered, death.models.sets, jnp)
         values, level = judge.field({"peak_C": peak, **fields}, jnp), judge.level
+    cells, volume = mesh
+    if cells is None or volume is None:
+        return jnp.where(values >= level, heat.volume, 0.0).sum(axis=0)
     total: Array = (volume * tet_fraction_above(values[cells], level, jnp)).sum()
     return total
 
@@ -319,7 +326,7 @@ def flowing_branches(heat: Heat, hot_seconds: Array) -> Array:
     if heat.blood is None:
         return hot_seconds
     clotted = jnp.where(hot_seconds >= STASIS_SECONDS, 1.0, 0.0).astype(hot_seconds.dtype)
-    return jnp.where(heat.blood.stopped_with @ clotted > 0.0, 0.0, 1.0).astype(clotted.dtype)
+    return jnp.where(apply(heat.blood.stopped_with, clotted) > 0.0, 0.0, 1.0).astype(clotted.dtype)
 
 
 def stasis_clock(heat: Heat, before: Array, temperature: Array, step: Array) -> Array:
@@ -329,6 +336,7 @@ def stasis_clock(heat: Heat, before: Array, temperature: Array, step: Array) -> 
     excess = heat.wall_excess(take(temperature, heat.wall_point), 1.0)
     ring = heat.blood.wall(excess) + heat.blood.inlet
     own = heat.blood.branch[None] == jnp.arange(before.shape[0], dtype=jnp.int32)[:, None]
+    own = own.reshape(*own.shape, *(1,) * (ring.ndim - 1))
     hot = (own & (ring > STASIS_WALL_C)[None]).any(axis=1) & (heat.blood.coagulates > 0.0)
     return jnp.where(before >= STASIS_SECONDS, before, jnp.where(hot, before + step, 0.0))
 
@@ -342,8 +350,8 @@ def sigma_of(electric: Electric, temperature: Array) -> Array:
 def absorbed(pattern: Array, temperature: Array) -> Array:
     """The pattern weighted by what heated tissue still absorbs, scaled to the same sum again."""
     weighted = pattern * microwave.heated_absorption(temperature, jnp)
-    total = weighted.sum()
-    return weighted * pattern.sum() / jnp.where(total > 0, total, 1.0)
+    total = weighted.sum(axis=0)
+    return weighted * pattern.sum(axis=0) / jnp.where(total > 0, total, 1.0)
 
 
 @jax.jit
@@ -367,8 +375,8 @@ def _exceeded_in(values: Array, volume: Array, amount: float) -> Array:
     def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bounds
         middle = 0.5 * (low + high)
-        more = jnp.where(values > middle, volume, 0.0).sum() > amount
+        more = jnp.where(values > middle, volume, 0.0).sum(axis=0) > amount
         return jnp.where(more, middle, low), jnp.where(more, high, middle)
 
-    low, high = jax.lax.fori_loop(0, 20, halve, (values.min(), values.max()))
+    low, high = jax.lax.fori_loop(0, 20, halve, (values.min(axis=0), values.max(axis=0)))
     return 0.5 * (low + high)

@@ -10,6 +10,10 @@ The Joule heat of a point is half the power of the edges that end there,
 
 which is the weak form of div(sigma phi grad phi): it sums exactly to phi^T K phi, the power that
 the generator delivers.
+
+Many problems on one mesh go through the same kernels at once (`batch`): every array of numbers then
+has one more axis at its end, of length one where the problems do not differ. An index is read once
+for all of them, and what it points at lies side by side in memory.
 """
 
 from __future__ import annotations
@@ -43,16 +47,26 @@ UNROLLED = 32
 two-dimensional gather, but each entry costs compilation time."""
 
 
-_PICK = lax.GatherDimensionNumbers(offset_dims=(), collapsed_slice_dims=(0,), start_index_map=(0,))
-
-
 def take(x: Array, index: Array) -> Array:
-    """x[index] of a vector, without the checks for negative and outlying numbers.
+    """x[index] of a vector or of rows (n, b), without the checks for outlying numbers.
 
     Written with the bare primitive, as the sums below: it halves the time that tracing takes.
     """
     places = lax.reshape(index, (*index.shape, 1))
-    return lax.gather(x, places, _PICK, (1,), mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS)
+    own = tuple(range(index.ndim, index.ndim + x.ndim - 1))
+    pick = lax.GatherDimensionNumbers(own, collapsed_slice_dims=(0,), start_index_map=(0,))
+    size = (1, *x.shape[1:])
+    return lax.gather(x, places, pick, size, mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS)
+
+
+def times(weight: Array, x: Array) -> Array:
+    """A product, whose weights may be the same for all problems of a batch."""
+    return lax.mul(weight, x) if weight.shape == x.shape else weight * x
+
+
+def apply(matrix: Array, x: Array) -> Array:
+    """A dense matrix (m, n) times x (n,) or (n, b); (m, n, b) where it differs in a batch."""
+    return matrix @ x if matrix.ndim == 2 else jnp.einsum("mnb,nb->mb", matrix, x)
 
 
 def _entry(values: Array, k: int) -> Array:
@@ -70,16 +84,16 @@ def _slice_product(index: Array, value: Array, x: Array) -> Array:
     """One slice (k, rows) of `product`."""
     if len(value) > UNROLLED:
         return (value * take(x, index)).sum(axis=0)
-    total = lax.mul(_entry(value, 0), take(x, _entry(index, 0)))
+    total = times(_entry(value, 0), take(x, _entry(index, 0)))
     for k in range(1, len(value)):
-        total = lax.add(total, lax.mul(_entry(value, k), take(x, _entry(index, k))))
+        total = lax.add(total, times(_entry(value, k), take(x, _entry(index, k))))
     return total
 
 
 @jax.jit
 def difference_product(index: Slices, weight: Slices, x: Array) -> Array:
     """sum_j w_ij (x_i - x_j) for every row i of a square sliced matrix; (n,)."""
-    return _over_edges(index, weight, x, lambda w, own, other: lax.mul(w, lax.sub(own, other)))
+    return _over_edges(index, weight, x, lambda w, own, other: times(w, lax.sub(own, other)))
 
 
 @jax.jit
@@ -88,7 +102,7 @@ def edge_power(index: Slices, weight: Slices, x: Array) -> Array:
 
     def power(w: Array, own: Array, other: Array) -> Array:
         step = lax.sub(own, other)
-        return lax.mul(lax.mul(w, step), step)
+        return times(times(w, step), step)
 
     return 0.5 * _over_edges(index, weight, x, power)
 
@@ -101,7 +115,7 @@ def _half_below(w: Array, own: Array, other: Array) -> Array:
     of second order, about a tenth of h^2 over the border's radius of curvature, where that of the
     points is noise of the same size.
     """
-    return lax.mul(w, 1.0 - segment_fraction_above(own, 0.5 * (own + other), jnp))
+    return times(w, 1.0 - segment_fraction_above(own, 0.5 * (own + other), jnp))
 
 
 def _over_edges(
@@ -161,7 +175,7 @@ class Streams:
             excess: of the wall points over the inlet temperature, or its time integral (b,).
         """
         flowing = take(self.flowing, self.branch)
-        blood = self.response @ (flowing * self.wall(excess))
+        blood = apply(self.response, flowing * self.wall(excess))
         # blood at rest takes the temperature of its wall: the wall is adiabatic
         share = take(flowing, self.station)
         felt = share * take(blood, self.station) + (1.0 - share) * excess[None]
@@ -170,7 +184,7 @@ class Streams:
     def ends(self, excess: Array) -> Array:
         """Excess of the blood at the end of each branch (c,), zero where it has stopped."""
         flowing = take(self.flowing, self.branch)
-        return self.flowing * (self.outlet @ (flowing * self.wall(excess)))
+        return self.flowing * apply(self.outlet, flowing * self.wall(excess))
 
 
 NEAR = 5.0
@@ -190,6 +204,7 @@ class Heat:
             it from a border on, or None.
         wall: lumped h A of all walls (n,) [W/K]; wall_heat: the same times the liquid's T [W].
         free: 1 where a point's temperature is unknown, 0 where it is held (n,).
+        factor: of all weights of conduction [-]: 1, or of each problem of a batch.
         diagonal: sum of each point's k0 weights (n,) [W/K].
         index: neighbours; weight: their k0 weights [W/K]; slope: their dk weights [W/K2] or None
             where dk/k0 is the same everywhere and `ratio` [1/K] says it all.
@@ -208,6 +223,7 @@ class Heat:
     wall: Array
     wall_heat: Array
     free: Array
+    factor: Array
     diagonal: Array
     index: Slices
     weight: Slices
@@ -232,7 +248,7 @@ class Heat:
 
     def conduction(self, temperature: Array) -> Array:
         """Heat that conduction carries away from each point (n,) [W]."""
-        linear, square = tissue.kirchhoff(temperature, jnp)
+        linear, square = (self.factor * each for each in tissue.kirchhoff(temperature, jnp))
         if self.slope is None:
             return difference_product(self.index, self.weight, linear + self.ratio * square)
         return difference_product(self.index, self.weight, linear) + difference_product(
@@ -262,9 +278,8 @@ class Heat:
         at_walls = take(temperature, self.wall_point)
         if self.blood is not None:
             spared = self.wall_area * self.blood.spared(self.wall_excess(at_walls, 1.0))
-            spared = jnp.append(spared, jnp.zeros((), spared.dtype))
-            heat = heat + take(spared, self.blood.slot).sum(axis=0)
-        flows = (perfused.sum(), ((1.0 - self.free) * heat).sum(), at_walls)
+            heat = heat + take(_and_zero(spared), self.blood.slot).sum(axis=0)
+        flows = (perfused.sum(axis=0), ((1.0 - self.free) * heat).sum(axis=0), at_walls)
         return self.free * heat / self.volume, flows
 
     def wall_excess(self, integral: Array, seconds: Array | float) -> Array:
@@ -317,8 +332,7 @@ class Electric:
 
     def weights(self, sigma: Array) -> Slices:
         """Entries of the operator -div(sigma grad) for conductivities per cell (m,) [S]."""
-        edge = product(self.edge, self.stiffness, sigma)
-        edge = jnp.append(edge, jnp.zeros((), edge.dtype))
+        edge = _and_zero(product(self.edge, self.stiffness, sigma))
         return tuple(take(edge, slot) for slot in self.slot)
 
     def residual(self, weights: Slices, potential: Array) -> Array:
@@ -335,6 +349,11 @@ class Electric:
         return jnp.where(self.free > 0, self.row_sums(weights), 1.0)
 
 
+def _and_zero(values: Array) -> Array:
+    """Values with a zero after the last one, at which padded entries point."""
+    return jnp.concatenate([values, jnp.zeros_like(values[:1])])
+
+
 @jax.jit
 def fastest_rate(heat: Heat, enthalpy: Array) -> Array:
     """Bound on the rates [1/s] of the linearised heat operator for the steps to come.
@@ -348,7 +367,9 @@ def fastest_rate(heat: Heat, enthalpy: Array) -> Array:
     drying = temperature > heat.constants[2] - NEAR
     capacity = jnp.where(drying, jnp.minimum(heat.wet, heat.dry), heat.wet)
     top = tissue.BOILING_C - tissue.REFERENCE_C
-    factor = 1.0 + heat.ratio * jnp.clip(temperature + NEAR - tissue.REFERENCE_C, 0.0, top)
+    factor = heat.factor * (
+        1.0 + heat.ratio * jnp.clip(temperature + NEAR - tissue.REFERENCE_C, 0.0, top)
+    )
     scale = heat.free / jnp.sqrt(heat.volume * capacity)
     reach = jnp.sqrt(factor) * scale
     size = tuple(jnp.abs(w) for w in heat.weight)

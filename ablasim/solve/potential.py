@@ -75,14 +75,14 @@ def solve_potential(
     if len(start) == 1:  # one conductor has the generator's own volt
         x, iterations, residual = solve(start[0], electric.active[0])
         heat = edge_power(electric.index, weights, x)
-        conductance = heat.sum() + (electric.far_field * x**2).sum()
-        volts = jnp.ones((1,), x.dtype)
+        conductance = heat.sum(axis=0) + (electric.far_field * x**2).sum(axis=0)
+        volts = jnp.ones((1, *x.shape[1:]), x.dtype)
         return UnitField(x[None], volts, heat, conductance, iterations, residual)
     basis, iterations, residual = jax.lax.map(lambda each: solve(*each), (start, electric.active))
-    volts, _ = connect(conductance_matrix(electric, weights, basis), *wiring, jnp)
-    x = volts @ basis
+    volts = _volts(conductance_matrix(electric, weights, basis), wiring)
+    x = jnp.einsum("k...,kn...->n...", volts, basis)
     heat = edge_power(electric.index, weights, x)
-    conductance = heat.sum() + (electric.far_field * x**2).sum()
+    conductance = heat.sum(axis=0) + (electric.far_field * x**2).sum(axis=0)
     return UnitField(basis, volts, heat, conductance, iterations.sum(), residual.max())
 
 
@@ -93,8 +93,17 @@ def conductance_matrix(electric: Electric, weights: Slices, basis: Array) -> Arr
     it is symmetric, as reciprocity wants it, by rounding alone.
     """
     flows = jax.lax.map(lambda x: outflow(electric, weights, x), basis)
-    matrix = basis @ flows.T
-    return 0.5 * (matrix + matrix.T)
+    matrix = jnp.einsum("kn...,ln...->kl...", basis, flows)
+    return 0.5 * (matrix + matrix.swapaxes(0, 1))
+
+
+def _volts(matrix: Array, wiring: Wiring) -> Array:
+    """Voltages of the conductors (K,), of each problem of a batch (K, b)."""
+
+    def of_one(matrix: Array) -> Array:
+        return connect(matrix, *wiring, jnp)[0]
+
+    return of_one(matrix) if matrix.ndim == 2 else jax.vmap(of_one, -1, -1)(matrix)
 
 
 def outflow(electric: Electric, weights: Slices, potential: Array) -> Array:
@@ -116,29 +125,35 @@ def _solve_one(
     """Potential (n,), iterations and relative residual for one volt on one conductor."""
     # in the norm of D^-1 a residual has the unit of the square root of a conductance; it is held
     # against that of the edges that end on the electrode
-    scale = jnp.sqrt((active * electric.row_sums(weights)).sum())
+    scale = jnp.sqrt((active * electric.row_sums(weights)).sum(axis=0))
     rest = -electric.residual(weights, start)
 
+    def still(residual: Array) -> Array:
+        return _size(residual, diagonal) > tolerance * scale
+
     def going(carry: Carry) -> Array:
-        return (_size(carry[1], diagonal) > tolerance * scale) & (carry[5] < limit)
+        return still(carry[1]).any() & (carry[5] < limit)
 
     def body(carry: Carry) -> Carry:
         x, r, past, p, rz, k = carry
         z = hierarchy.cycle(electric, weights, diagonal, r)
         # the flexible form: the cycle is only nearly the same operator in rounded arithmetic
-        beta = jnp.where(k > 0, ((r - past) * z).sum() / rz, 0.0)
-        rz = (r * z).sum()
+        beta = jnp.where(k > 0, ((r - past) * z).sum(axis=0) / rz, 0.0)
+        rz = (r * z).sum(axis=0)
         p = z + beta * p
         q = electric.residual(weights, p)
-        alpha = rz / (p * q).sum()
+        alpha = rz / (p * q).sum(axis=0)
+        if r.ndim > 1:  # of a batch, those that are done stay as they are
+            on = still(r)
+            alpha, rz = jnp.where(on, alpha, 0.0), jnp.where(on, rz, 1.0)
+            p = jnp.where(on, p, 0.0)
         return x + alpha * p, r - alpha * q, r, p, rz, k + 1
 
-    one = jnp.ones((), rest.dtype)
     zero = jnp.zeros_like(rest)
-    carry = (start, rest, zero, zero, one, jnp.zeros((), jnp.int32))
+    carry = (start, rest, zero, zero, jnp.ones_like(scale), jnp.zeros((), jnp.int32))
     x, r, _, _, _, iterations = jax.lax.while_loop(going, body, carry)
     return x, iterations, _size(r, diagonal) / scale
 
 
 def _size(residual: Array, diagonal: Array) -> Array:
-    return jnp.sqrt((residual**2 / diagonal).sum())
+    return jnp.sqrt((residual**2 / diagonal).sum(axis=0))

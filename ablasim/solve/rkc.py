@@ -19,7 +19,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from ablasim.solve.kernels import Heat
+from ablasim.solve.kernels import Heat, take
 
 MOST_STAGES = 256
 """Size of the coefficient table; longer steps are cut."""
@@ -112,7 +112,7 @@ def rkc_step(
         return state, last, first, rate, total, spent, flows
 
     zero = jnp.zeros_like(enthalpy)
-    none = (jnp.zeros((), zero.dtype),) * 2 + (jnp.zeros(heat.wall_point.shape, zero.dtype),)
+    none = (zero[:1].sum(axis=0),) * 2 + (take(zero, heat.wall_point),)
     carry = (enthalpy, enthalpy, zero, zero, none, none, none)
     state, _, first, final, spent, _, _ = jax.lax.fori_loop(0, stages + 1, body, carry)
     error = 0.8 * (enthalpy - state) + 0.4 * step * (first + final)

@@ -30,7 +30,7 @@ def heat_arrays(problem: BioheatProblem, graph: Graph, dtype: str) -> Heat:
     held = np.zeros(len(volume), dtype=bool)
     if problem.fixed_temperature is not None:
         held = np.isfinite(problem.fixed_temperature)
-    walls = _wall_arrays(problem, graph)
+    walls = wall_arrays(problem, graph)
 
     rows = slice_rows(graph.indptr, graph.indices)
     weights = graph.edge_weights(problem.per_cell(m.conductivity))
@@ -55,6 +55,7 @@ def heat_arrays(problem: BioheatProblem, graph: Graph, dtype: str) -> Heat:
         wall=put(walls[0], dtype),
         wall_heat=put(walls[1], dtype),
         free=put(~held[order], dtype),
+        factor=put(1.0, dtype),
         diagonal=put(graph.row_sums(weights), dtype),
         index=_indices(rows),
         weight=entries(weights),
@@ -71,7 +72,7 @@ def heat_arrays(problem: BioheatProblem, graph: Graph, dtype: str) -> Heat:
     )
 
 
-def _wall_arrays(
+def wall_arrays(
     problem: BioheatProblem, graph: Graph
 ) -> tuple[Floats, Floats, NDArray[np.int32], Floats, NDArray[np.int32]]:
     """Lumped h A and h A T of all walls, and the list of wall points, their h A and wall."""

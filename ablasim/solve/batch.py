@@ -1,0 +1,322 @@
+"""Many problems on one mesh at once: the samples of a risk, the cases of a sweep.
+
+They go through the same kernels as one problem, with an axis for the problems at the end of every
+array (`batch_setup`), and through the same time loop: the step is as long as the most demanding of
+them allows. So a batch takes more steps than one of its problems alone, and each costs far less.
+
+Problems of a batch may differ in their materials, in the coefficients of their walls, in the
+temperature that ends perfusion, in the strength of the drive and in the absorption. What follows
+what it measures (pulses, control of temperature), and antennas whose field follows the tissue, go
+through their events at moments of their own: they are solved one by one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+
+from ablasim.errors import ConvergenceError
+from ablasim.physics.finite import refuse_not_finite
+from ablasim.physics.generator import Drive, Generator, GeneratorState
+from ablasim.physics.problem import BioheatProblem
+from ablasim.progress import ProgressCallback
+from ablasim.solve.batch_setup import electric_batch, heat_batch, hierarchy_batch
+from ablasim.solve.jax_engine import JaxEngine
+from ablasim.solve.jax_step import Report, State
+from ablasim.solve.kernels import put, register
+from ablasim.solve.multigrid import Hierarchy
+from ablasim.solve.solution import Status
+from ablasim.solve.stepping import StepControl, march
+
+Floats = NDArray[np.float64]
+
+NEVER_C = 1e4
+"""Temperature [°C] that stands for infinite where something ends perfusion in some problems only:
+differences of infinities are no numbers."""
+
+FOLLOWING = ("excess", "after_step", "ended")
+"""Methods of a generator that only one with feedback has of its own."""
+
+
+class NotBatchable(Exception):
+    """These problems must be solved one by one; says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class BatchSolution:
+    """What many problems on one mesh end with, in the mesh's own point order.
+
+    Attributes:
+        temperature: at the last time (n, b) [°C].
+        peak: highest temperature each point has reached (n, b) [°C].
+        damage: of the death models by name (n, b); empty where none was integrated.
+        conductance: of the tissue at the last time (b,) [S]; 1 without electrodes.
+        energy: the heat account of each problem [J], arrays (b,), with `balance_error` relative.
+        statistics: steps, rejected, stages, potential_iterations, seconds, start_seconds.
+        device: what the engine ran on.
+    """
+
+    temperature: Floats
+    peak: Floats
+    damage: dict[str, Floats]
+    conductance: Floats
+    energy: dict[str, Floats]
+    statistics: dict[str, float]
+    device: str
+
+
+@dataclass(frozen=True)
+class BatchDrive(Drive):
+    """The drives of many generators; its own numbers are those of the first."""
+
+    each: tuple[Drive, ...] = ()
+
+
+@dataclass(frozen=True)
+class BatchGenerator(Generator):
+    """Generators that change at the same times, each with its own strength."""
+
+    each: tuple[Generator, ...]
+
+    @property
+    def duration(self) -> float:  # type: ignore[override]
+        """Length of the treatment [s]."""
+        return self.each[0].duration
+
+    def drive(self, state: GeneratorState, time: float) -> BatchDrive:
+        """Of all generators."""
+        each = tuple(generator.drive(state, time) for generator in self.each)
+        first = each[0]
+        return BatchDrive(
+            first.power, first.voltage, first.current, first.resistance, first.turn, each
+        )
+
+    def next_event(self, state: GeneratorState, time: float) -> float:
+        """The next event of any generator."""
+        return min(generator.next_event(state, time) for generator in self.each)
+
+
+@register
+@dataclass(frozen=True)
+class BatchReport(Report):
+    """The report of the batch as one, for the time loop, and that of each problem."""
+
+    each: Report
+
+
+def solve_batch(
+    problems: Sequence[BioheatProblem],
+    *,
+    control: StepControl | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    progress: ProgressCallback | None = None,
+) -> BatchSolution:
+    """Integrate problems on one mesh to the end of their common protocol.
+
+    Args:
+        problems: on the same mesh.
+        control: tolerance and limits of the step.
+        device: "cpu", "gpu", or "auto" for a GPU where there is one.
+        dtype: "float32" or "float64".
+        progress: told after every step.
+
+    Raises:
+        NotBatchable: they differ in more than a batch can hold, or their drive follows what it
+            measures.
+        UsageError: numbers of a problem that are not finite.
+        ConvergenceError: the solver gave up.
+        ResourceError: no such device.
+    """
+    refuse_different(problems)
+    for problem in problems:
+        refuse_not_finite(problem)
+    begun = time.perf_counter()
+    engine = BatchEngine(problems, device=device, dtype=dtype)
+    kept: list[State] = []
+    done = march(
+        engine,
+        control or StepControl(),
+        progress=progress,
+        begun=begun,
+        at_end=lambda state, _: kept.append(state),
+    )
+    if done.status is not Status.DONE:
+        reached = done.times[-1] if done.times.size else 0.0
+        raise ConvergenceError(
+            f"a batch of {len(problems)} problems: at {reached:.1f} s {done.status.value}"
+        )
+    return BatchSolution(
+        temperature=done.temperature,
+        peak=done.peak,
+        damage=done.damage,
+        conductance=np.asarray(kept[0].conductance, dtype=float),
+        energy=engine.energy(),
+        statistics=done.statistics,
+        device=engine.device_name,
+    )
+
+
+def refuse_different(problems: Sequence[BioheatProblem]) -> None:
+    """Raise NotBatchable where problems cannot be solved at once."""
+    first = problems[0]
+    kind = type(first.generator)
+    if any(getattr(kind, name) is not getattr(Generator, name) for name in FOLLOWING):
+        raise NotBatchable(f"{kind.__name__} follows what it measures")
+    if first.microwave is not None:
+        raise NotBatchable("the antennas' field follows the tissue")
+    for problem in problems[1:]:
+        for what, same in _sameness(first, problem).items():
+            if not same:
+                raise NotBatchable(f"problems differ in {what}")
+
+
+def _sameness(one: BioheatProblem, two: BioheatProblem) -> dict[str, bool]:
+    """What must agree in a batch."""
+
+    def alike(a: object, b: object) -> bool:
+        return a is b or np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
+
+    start = GeneratorState()
+    drives = [p.generator.drive(start, 0.0) for p in (one, two)]
+    electrodes = (one.electrodes is None) == (two.electrodes is None)
+    if one.electrodes is not None and two.electrodes is not None:
+        electrodes = (
+            alike(one.electrodes.active, two.electrodes.active)
+            and alike(one.electrodes.grounded, two.electrodes.grounded)
+            and one.electrodes.circuits == two.electrodes.circuits
+        )
+    return {
+        "their mesh": one.mesh is two.mesh
+        or (
+            alike(one.mesh.points, two.mesh.points)
+            and alike(one.mesh.cells, two.mesh.cells)
+            and alike(one.mesh.cell_region, two.mesh.cell_region)
+        ),
+        "their walls": len(one.walls) == len(two.walls)
+        and all(alike(a.faces, b.faces) for a, b in zip(one.walls, two.walls, strict=True)),
+        "their generator": type(one.generator) is type(two.generator)
+        and one.generator.duration == two.generator.duration
+        and drives[0].off == drives[1].off
+        and drives[0].turn == drives[1].turn,
+        "their electrodes": electrodes,
+        "their death models": one.laws.death == two.laws.death,
+        "the vaporisation band": one.laws.vaporisation_band == two.laws.vaporisation_band,
+        "the fall of sigma": one.laws.sigma_drop == two.laws.sigma_drop,
+        "the initial temperature": alike(one.initial_temperature, two.initial_temperature),
+        "what is held": alike(one.fixed_temperature, two.fixed_temperature),
+        "their kind of heat": (one.absorption is None) == (two.absorption is None),
+        "their antennas": two.microwave is None,
+    }
+
+
+class BatchEngine(JaxEngine):
+    """The JAX engine with the arrays of many problems.
+
+    Its reports to the time loop hold the largest error of the problems; all else in them is the
+    mean, for the progress that is shown.
+    """
+
+    def __init__(
+        self, problems: Sequence[BioheatProblem], *, device: str = "auto", dtype: str = "float32"
+    ):
+        ends = [problem.laws.perfusion_shutdown for problem in problems]
+        if np.isfinite(ends).any():
+            problems = [_with_finite_shutdown(problem) for problem in problems]
+        self.problems = tuple(problems)
+        self._account = {name: np.zeros(len(problems)) for name in ACCOUNT}
+        together = BatchGenerator(tuple(problem.generator for problem in problems))
+        super().__init__(replace(problems[0], generator=together), device=device, dtype=dtype)
+
+    def _set_up(self) -> None:
+        self.heat = heat_batch(self.problems, self.graph, self.dtype)
+        self.electric = electric_batch(self.problems, self.graph, self.dtype)
+        self.cells = self.cell_volume = None
+        self.constant = self._columns([problem.source for problem in self.problems])
+        self.absorption = self._columns([problem.absorption for problem in self.problems])
+
+    def _columns(self, values: Sequence[Floats | None]) -> Array:
+        """Values per point in solver order (n, b), or (n, 1) where all are the same."""
+        first = values[0]
+        if first is None:
+            return self._put(np.zeros((len(self.graph.to_mesh), 1)))
+        if all(each is first for each in values):
+            return self._put(first[self.graph.to_mesh, None])
+        return self._put(np.stack(values, axis=-1)[self.graph.to_mesh])  # type: ignore[arg-type]
+
+    def _spread(self, values: Floats) -> Array:
+        return self._put(np.repeat(np.asarray(values)[..., None], len(self.problems), axis=-1))
+
+    def _control(self, step: float, drive: Drive) -> Array:
+        assert isinstance(drive, BatchDrive)
+        return self._put(np.transpose([[step, *each.limits()] for each in drive.each]))
+
+    def _rise(self, state: State, before: Drive, after: Drive) -> Floats:
+        assert isinstance(before, BatchDrive) and isinstance(after, BatchDrive)
+        conductance = np.asarray(state.conductance, dtype=float)
+        pairs = zip(before.each, after.each, conductance, strict=True)
+        return np.array([new.scale(g) / old.scale(g) for old, new, g in pairs])
+
+    def _build_hierarchy(self, sigma: Floats) -> Hierarchy:
+        """One cycle for all problems, from their mean conductivity."""
+        return hierarchy_batch(super()._build_hierarchy(sigma.mean(axis=-1)))
+
+    def advance(self, state: State, step: float, drive: Drive) -> tuple[State, Report]:
+        """As the engine of one problem; the report is that of the batch."""
+        new, each = super().advance(state, step, drive)
+        count = len(self.problems)
+
+        def mean(values: Array) -> Array:
+            alone = values.ndim == 0 or values.shape[-1] != count
+            return values if alone else put(np.asarray(values).mean(axis=-1))
+
+        shown = {name: mean(getattr(each, name)) for name in Report.__dataclass_fields__}
+        worst = {name: put(np.max(getattr(each, name))) for name in ("error", "change", "residual")}
+        return new, BatchReport(**(shown | worst), each=each)
+
+    def accept(self, state: State, report: Report, drive: Drive) -> State:
+        """Book the heat of each problem."""
+        assert isinstance(report, BatchReport)
+        for name in ACCOUNT:
+            values = np.asarray(getattr(report.each, name), dtype=float)
+            self._account[name] += values.sum(axis=0) if name == "walls" else values
+        return super().accept(state, report, drive)
+
+    def energy(self) -> dict[str, Floats]:
+        """The heat account of each problem [J], and what it lacks relative to its largest part."""
+        parts = self._account
+        rest = parts["delivered"] - sum(parts[name] for name in ACCOUNT[1:])
+        size = np.max([np.abs(part) for part in parts.values()], axis=0)
+        error = np.abs(rest) / np.where(size > 0.0, size, 1.0)
+        return {f"{name}_J": part for name, part in parts.items()} | {"balance_error": error}
+
+    def conductance(self, state: State) -> float:
+        """Mean of the problems [S]."""
+        return float(np.mean(state.conductance))
+
+    def sensors(self, state: State) -> tuple[float, ...]:
+        """None: nothing in a batch follows them."""
+        return ()
+
+    def potential(self, state: State) -> None:
+        """None: of the margin's sake nobody asks for it."""
+        return None
+
+    def sigma(self, state: State) -> None:
+        """None, as the potential."""
+        return None
+
+
+ACCOUNT = ("delivered", "stored", "perfusion", "boundary", "walls")
+"""Parts of the heat account in a report."""
+
+
+def _with_finite_shutdown(problem: BioheatProblem) -> BioheatProblem:
+    """A problem in which perfusion ends at a finite temperature, if out of reach."""
+    ends = min(problem.laws.perfusion_shutdown, NEVER_C)
+    return replace(problem, laws=replace(problem.laws, perfusion_shutdown=ends))
