@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import jax
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from ablasim.errors import ConvergenceError
 from ablasim.physics.finite import refuse_not_finite
 from ablasim.physics.generator import Drive, Generator, GeneratorState
+from ablasim.physics.generator_steps import SwitchedGenerator
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import ProgressCallback
 from ablasim.solve.batch_setup import electric_batch, heat_batch, hierarchy_batch
@@ -137,15 +139,16 @@ def solve_batch(
     for problem in problems:
         refuse_not_finite(problem)
     begun = time.perf_counter()
-    engine = BatchEngine(problems, device=device, dtype=dtype)
     kept: list[State] = []
-    done = march(
-        engine,
-        control or StepControl(),
-        progress=progress,
-        begun=begun,
-        at_end=lambda state, _: kept.append(state),
-    )
+    with jax.numpy_rank_promotion("allow"):  # numbers of each problem (b,) meet fields (n, b)
+        engine = BatchEngine(problems, device=device, dtype=dtype)
+        done = march(
+            engine,
+            control or StepControl(),
+            progress=progress,
+            begun=begun,
+            at_end=lambda state, _: kept.append(state),
+        )
     if done.status is not Status.DONE:
         reached = done.times[-1] if done.times.size else 0.0
         raise ConvergenceError(
@@ -165,7 +168,10 @@ def solve_batch(
 def refuse_different(problems: Sequence[BioheatProblem]) -> None:
     """Raise NotBatchable where problems cannot be solved at once."""
     first = problems[0]
-    kind = type(first.generator)
+    generator = first.generator
+    while isinstance(generator, SwitchedGenerator):
+        generator = generator.inside
+    kind = type(generator)
     if any(getattr(kind, name) is not getattr(Generator, name) for name in FOLLOWING):
         raise NotBatchable(f"{kind.__name__} follows what it measures")
     if first.microwave is not None:

@@ -52,6 +52,8 @@ LAYERS = (
     "solve.dolfinx_sources solve.dolfinx_dose",
     "solve.jax_step",
     "solve.jax_engine solve.dolfinx_engine",
+    "solve.batch_setup",
+    "solve.batch",
     "solve.dolfinx_team",
     "solve",
     "assess",
@@ -71,7 +73,7 @@ LAYERS = (
 )
 ENGINES = ("solve.jax_engine", "solve.dolfinx_engine")
 JAX = ("solve.kernels", "solve.multigrid", "solve.rkc", "solve.potential", "solve.setup")
-JAX += ("solve.jax_step", "solve.jax_engine", "solve.streams")
+JAX += ("solve.jax_step", "solve.jax_engine", "solve.streams", "solve.batch")
 
 # Who alone may import a library (and what a library drags along).
 LIBRARIES = {

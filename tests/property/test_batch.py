@@ -1,0 +1,252 @@
+"""A batch is its problems: many at once end as each of them does alone.
+
+With steps of a fixed length and number of stages, and the potential iterated to rounding, nothing
+else may differ. One small mesh with a hole for an electrode, of two tissues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from test_solver_properties import BLOCK, STEPS, ablation, block
+
+from ablasim import catalogue
+from ablasim.mesh import TetMesh
+from ablasim.physics.blood import BloodTree
+from ablasim.physics.damage import Arrhenius, DeathModels, criterion
+from ablasim.physics.electric import Circuit
+from ablasim.physics.generator import ConstantGenerator, Drive
+from ablasim.physics.generator_pulsed import PulsedGenerator
+from ablasim.physics.generator_steps import StepsGenerator
+from ablasim.physics.problem import BioheatProblem, Stream, Wall
+from ablasim.solve import StepControl, jax_engine, solve
+from ablasim.solve.batch import BatchSolution, NotBatchable, solve_batch
+from ablasim.solve.rkc import stages_for
+
+SAME = 1e-9
+
+
+@cache
+def two_tissues() -> TetMesh:
+    mesh = block()
+    beyond = mesh.points[mesh.cells].mean(axis=1)[:, 0] > 0.0
+    return replace(mesh, cell_region=beyond.astype(np.int16), regions=("liver", "tumour"))
+
+
+def reference() -> BioheatProblem:
+    """The cooled electrode of `ablation` in two tissues."""
+    problem = ablation(two_tissues())
+    m = problem.materials
+    both = {name: np.repeat(getattr(m, name), 2) for name in m.__dataclass_fields__}
+    both["perfusion"] = both["perfusion"] * np.array([1.0, 0.3])
+    return replace(problem, materials=replace(m, **both))
+
+
+def scaled(problem: BioheatProblem, **factors: Sequence[float] | float) -> BioheatProblem:
+    """Constants of the materials times a factor, the same or one for each tissue."""
+    m = problem.materials
+    changed = {name: getattr(m, name) * np.asarray(by) for name, by in factors.items()}
+    return replace(problem, materials=replace(m, **changed))
+
+
+def driven(problem: BioheatProblem, **limits: float) -> BioheatProblem:
+    """A problem with another generator: one step of a minute, and one of half its strength."""
+    half = {name: value * np.sqrt(0.5) for name, value in limits.items()}
+    return replace(
+        problem, generator=StepsGenerator((Drive(**limits), Drive(**half)), (60.0, 90.0))
+    )
+
+
+STAGES = 40
+"""Of every step: else a batch takes those of the problem that changes fastest."""
+
+
+@pytest.fixture(autouse=True)
+def exact_potential(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Iterate the potential to rounding."""
+    monkeypatch.setitem(jax_engine.POTENTIAL_TOLERANCE, "float64", 1e-13)
+
+
+@pytest.fixture
+def same_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    def enough(step: float, rate: float) -> int:
+        assert stages_for(step, rate) <= STAGES
+        return STAGES
+
+    monkeypatch.setattr(jax_engine, "stages_for", enough)
+
+
+def assert_batch_is_its_problems(
+    problems: Sequence[BioheatProblem], control: StepControl = STEPS
+) -> BatchSolution:
+    """Fields, damage, conductance and heat account of each agree with those of its own run."""
+    batch = solve_batch(problems, control=control, device="cpu", dtype="float64")
+    assert batch.energy["balance_error"].max() < 1e-11
+    for number, problem in enumerate(problems):
+        alone = solve(problem, control=control, device="cpu")
+        for name in ("temperature", "peak"):
+            one, many = getattr(alone, name), getattr(batch, name)[:, number]
+            assert np.abs(many - one).max() < SAME * 100.0, (number, name)
+        for name, values in alone.damage.items():
+            assert np.allclose(batch.damage[name][:, number], values, rtol=1e-8, atol=1e-9), name
+        for name in ("delivered_J", "stored_J", "perfusion_J"):
+            assert batch.energy[name][number] == pytest.approx(alone.energy[name], rel=1e-8), name
+        if problem.electrodes is not None:
+            impedance = alone.history["impedance_ohm"][-1]
+            assert 1.0 / batch.conductance[number] == pytest.approx(impedance, rel=1e-9)
+    return batch
+
+
+@pytest.mark.usefixtures("same_stages")
+def test_tissues_walls_power_and_the_end_of_perfusion_differ() -> None:
+    """All that a sample of a risk changes, by one factor for both tissues or by two."""
+    base = reference()
+    cooler = tuple(replace(wall, coefficient=900.0) for wall in base.walls)
+    problems = [
+        base,
+        scaled(base, conductivity=1.2, conductivity_slope=1.2, wet_capacity=0.9),
+        scaled(base, perfusion=(0.5, 2.5), sigma=(1.3, 0.8), sigma_slope=0.7),
+        replace(base, walls=cooler),
+        replace(base, laws=replace(base.laws, perfusion_shutdown=np.inf)),
+        replace(base, generator=ConstantGenerator("power", 30.0, 120.0)),
+        scaled(base, dry_capacity=1.3, latent_heat=(0.8, 1.1), sigma_dry_ratio=2.0),
+    ]
+    batch = assert_batch_is_its_problems(problems)
+    ends = batch.temperature
+    gaps = [np.abs(ends[:, one] - ends[:, 0]).max() for one in range(1, len(problems))]
+    assert min(gaps) > 1e-2  # every change shows
+
+
+@pytest.mark.usefixtures("same_stages")
+def test_conductivities_differ_in_one_tissue_only() -> None:
+    base = reference()
+    problems = [
+        scaled(base, conductivity=(1.0, 0.8)),
+        base,
+        scaled(base, conductivity=(1.0, 1.3), conductivity_slope=(0.6, 1.3)),
+    ]
+    assert_batch_is_its_problems(problems)
+
+
+@pytest.mark.usefixtures("same_stages")
+def test_one_problem_is_a_batch() -> None:
+    assert_batch_is_its_problems([reference()])
+
+
+@pytest.mark.parametrize("quantity, value", [("power", 40.0), ("voltage", 25.0), ("current", 0.7)])
+@pytest.mark.usefixtures("same_stages")
+def test_every_quantity_can_be_held(quantity: str, value: float) -> None:
+    """In two steps of the generator, of another strength for each problem."""
+    base = reference()
+    problems = [
+        driven(scaled(base, sigma=1.0 + 0.1 * number), **{quantity: value * (1.0 - 0.1 * number)})
+        for number in range(3)
+    ]
+    assert_batch_is_its_problems(problems)
+
+
+@pytest.mark.usefixtures("same_stages")
+def test_two_conductors_and_the_body_in_series() -> None:
+    """Electrodes of which one has twice the other's current, under a limit of the voltage."""
+    base = reference()
+    assert base.electrodes is not None
+    upper = base.electrodes.active & (base.mesh.points[:, 2] > 0.0)
+    masks = np.array([upper, base.electrodes.active & ~upper])
+    electrodes = replace(
+        base.electrodes, active=masks, circuits=(Circuit((0, 1), (2.0 / 3.0, 1.0 / 3.0)),)
+    )
+    drive = Drive(power=40.0, voltage=30.0, resistance=20.0)
+    wired = replace(base, electrodes=electrodes, generator=StepsGenerator((drive,), (60.0,)))
+    problems = [wired, scaled(wired, sigma=(0.9, 1.2)), scaled(wired, perfusion=0.5)]
+    assert_batch_is_its_problems(problems)
+
+
+@pytest.mark.parametrize("stasis", ["none", "arrhenius", "three_state"])
+@pytest.mark.usefixtures("same_stages")
+def test_death_models_and_what_they_end(stasis: str) -> None:
+    base = reference()
+    found = catalogue.arrhenius("hepg2")
+    kinetics = Arrhenius(found.name, found.frequency, found.activation_energy)
+    models = DeathModels((kinetics,), criterion("peak_60C", found.name), stasis)  # type: ignore[arg-type]
+    carried = replace(base, laws=replace(base.laws, perfusion_shutdown=np.inf, death=models))
+    problems = [carried, scaled(carried, perfusion=1.6), scaled(carried, conductivity=1.1)]
+    assert_batch_is_its_problems(problems)
+
+
+@pytest.mark.parametrize("coefficient", [300.0, 700.0])
+@pytest.mark.usefixtures("same_stages")
+def test_blood_that_warms(coefficient: float) -> None:
+    """The coefficients of the wall are the same for all problems, or not."""
+    base = reference()
+    wall = base.walls[0]
+    height = base.mesh.points[wall.points, 2]
+    station = (height > 0.0).astype(np.int32)
+    tree = BloodTree((0, 0), (0.02,), ((),))
+    stream = Stream(
+        tree, np.stack([station, station], axis=1), np.full((len(station), 2), 0.5), (True,)
+    )
+    vein = Wall("vein", "vessel", wall.faces, 300.0, 37.0, stream)
+    warmed = replace(base, walls=(vein,))
+    other = replace(warmed, walls=(replace(vein, coefficient=coefficient),))
+    assert_batch_is_its_problems([warmed, scaled(other, perfusion=1.4), other])
+
+
+@pytest.mark.usefixtures("same_stages")
+def test_absorbed_microwaves() -> None:
+    """Of patterns that differ, with power that differs."""
+    base = replace(reference(), electrodes=None)
+    near = np.exp(-np.linalg.norm(base.mesh.points, axis=1) / (0.2 * BLOCK))
+    near /= near.sum()
+    wide = np.sqrt(near) / np.sqrt(near).sum()
+    problems = [
+        replace(base, absorption=near),
+        replace(base, absorption=wide),
+        replace(base, absorption=near, generator=ConstantGenerator("power", 55.0, 120.0)),
+    ]
+    assert_batch_is_its_problems(problems)
+
+
+def test_steps_are_as_short_as_the_most_demanding_problem_wants() -> None:
+    """With the error of a step controlled, a batch is no less accurate than its problems alone."""
+    base = reference()
+    hot = replace(base, generator=ConstantGenerator("power", 60.0, 120.0))
+    control = StepControl(tolerance=0.02)
+    batch = solve_batch([base, hot], control=control, device="cpu", dtype="float64")
+    alone = [solve(problem, control=control, device="cpu") for problem in (base, hot)]
+    assert batch.statistics["steps"] >= max(each.statistics["steps"] for each in alone)
+    warm = [each.temperature[each.temperature < 95.0] for each in alone]
+    for number, (each, values) in enumerate(zip(alone, warm, strict=True)):
+        gap = batch.temperature[each.temperature < 95.0, number] - values
+        assert np.sqrt((gap**2).mean()) < 0.2
+
+
+def test_single_precision_is_close() -> None:
+    base = reference()
+    problems = [base, scaled(base, perfusion=2.0)]
+    exact, single = (
+        solve_batch(problems, control=STEPS, device="cpu", dtype=dtype)
+        for dtype in ("float64", "float32")
+    )
+    wet = exact.peak < 95.0
+    assert np.abs(exact.peak - single.peak)[wet].max() < 0.05
+
+
+def test_what_cannot_be_batched_says_why() -> None:
+    base = reference()
+    for other, reason in (
+        (replace(base, mesh=block(), materials=ablation(block()).materials), "mesh"),
+        (replace(base, initial_temperature=30.0), "initial temperature"),
+        (replace(base, laws=replace(base.laws, sigma_drop=20.0)), "sigma"),
+        (replace(base, generator=ConstantGenerator("power", 40.0, 60.0)), "generator"),
+        (replace(base, electrodes=None), "electrodes"),
+        (replace(base, walls=()), "walls"),
+    ):
+        with pytest.raises(NotBatchable, match=reason):
+            solve_batch([base, other], device="cpu")
+    pulsed = replace(base, generator=PulsedGenerator(60.0, current=0.9, rise=10.0))
+    with pytest.raises(NotBatchable, match="follows what it measures"):
+        solve_batch([pulsed, pulsed], device="cpu")
