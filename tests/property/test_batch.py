@@ -54,11 +54,9 @@ def scaled(problem: BioheatProblem, **factors: Sequence[float] | float) -> Biohe
 
 
 def driven(problem: BioheatProblem, **limits: float) -> BioheatProblem:
-    """A problem with another generator: one step of a minute, and one of half its strength."""
-    half = {name: value * np.sqrt(0.5) for name, value in limits.items()}
-    return replace(
-        problem, generator=StepsGenerator((Drive(**limits), Drive(**half)), (60.0, 90.0))
-    )
+    """A problem with another generator: one step of a minute, and a weaker one."""
+    drives = (Drive(**limits), Drive(**{name: 0.9 * value for name, value in limits.items()}))
+    return replace(problem, generator=StepsGenerator(drives, (60.0, 90.0)))
 
 
 STAGES = 40
