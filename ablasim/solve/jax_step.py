@@ -225,7 +225,10 @@ def close_step(
         blood=ends,
         flowing=flowing_branches(heat, hot_seconds),
         conductance=field.conductance,
-        hot=_exceeded_in(moved.temperature, heat.volume, HOT_VOLUME),
+        # of a batch, whose cells are not given, only the progress shows it
+        hot=moved.temperature.max(axis=0)
+        if cells is None
+        else _exceeded_in(moved.temperature, heat.volume, HOT_VOLUME),
         lethal=_lethal_volume(heat, (cells, cell_volume), peak, suffered, death),
         iterations=field.iterations,
         residual=field.residual,
