@@ -16,7 +16,6 @@ from ablasim.errors import UsageError
 if TYPE_CHECKING:
     from ablasim.study.sweep_run import Tally
 
-FAILED_EXIT_CODE = 4
 SHOWN_FAILURES = 20
 
 app = typer.Typer(
@@ -101,8 +100,10 @@ def run(
 ) -> None:
     """Compute every case that is not there yet; failures are recorded and skipped.
 
-    Exit code 0 if all cases are done, 4 if some failed.
+    Exit code 0 if all cases are done; if some failed, the largest of their exit codes.
     """
+    from ablasim.study.cases import failures
+    from ablasim.study.sweep_frozen import open_sweep
     from ablasim.study.sweep_run import Shard, run_sweep
 
     set_up_logging(verbose=verbose)
@@ -125,7 +126,7 @@ def run(
             f"ablasim sweep: {tally.failed} of {tally.total} cases failed; `ablasim sweep status"
             f" {directory}` says why, --retry-failed computes them again"
         )
-        raise typer.Exit(FAILED_EXIT_CODE)
+        raise typer.Exit(max(failure.exit_code for failure in failures(open_sweep(directory))))
 
 
 @app.command()
@@ -140,15 +141,14 @@ def status(
 ) -> None:
     """Say how many cases are done, which failed, and why."""
     from ablasim.errors import InputFileError
-    from ablasim.study.cases import State, case_directory, damaged_files, read_failure, state_of
+    from ablasim.study.cases import case_directory, damaged_files, failures
     from ablasim.study.sweep_frozen import open_sweep
     from ablasim.study.sweep_run import tally_of
 
     sweep = open_sweep(directory)
     tally = tally_of(sweep)
     numbers = range(1, len(sweep) + 1)
-    failures = [f for number in numbers if (f := read_failure(sweep, number)) is not None]
-    failures = [f for f in failures if state_of(sweep, f.number) is State.failed]
+    failed = failures(sweep)
     damaged = {
         number: found
         for number in (numbers if check else ())
@@ -160,7 +160,7 @@ def status(
             {
                 "directory": str(directory),
                 **_numbers(tally),
-                "failures": [vars(failure) for failure in failures],
+                "failures": [vars(failure) for failure in failed],
                 "damaged": {str(number): files for number, files in damaged.items()},
             }
         )
@@ -168,13 +168,13 @@ def status(
         print(f"{sweep.name}: {_words(tally)}")
         rows = [
             (str(f.number), str(f.exit_code), f.message.partition("\n")[0])
-            for f in failures[:SHOWN_FAILURES]
+            for f in failed[:SHOWN_FAILURES]
         ]
         if rows:
             print()
             print_rows(rows, header=("Failed", "Code", "Why"))
-        if len(failures) > SHOWN_FAILURES:
-            print(f"and {len(failures) - SHOWN_FAILURES} more in {directory / 'failed'}")
+        if len(failed) > SHOWN_FAILURES:
+            print(f"and {len(failed) - SHOWN_FAILURES} more in {directory / 'failed'}")
     if damaged:
         first = next(iter(damaged))
         raise InputFileError(

@@ -168,6 +168,16 @@ def read_failure(sweep: Sweep, number: int) -> Failure | None:
     return None
 
 
+def failures(sweep: Sweep) -> list[Failure]:
+    """Every case that failed, in the order of the plan."""
+    return [
+        failure
+        for number in range(1, len(sweep) + 1)
+        if (failure := read_failure(sweep, number)) is not None
+        and state_of(sweep, number) is State.failed
+    ]
+
+
 def forget_failure(sweep: Sweep, number: int) -> None:
     """Let a case be computed again."""
     _failure_path(sweep, number).unlink(missing_ok=True)

@@ -50,14 +50,14 @@ def compute_with_dask(
 
     if not numbers:
         return
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what is lost is told by us
     with ExitStack() as stack:
         if scheduler is None:
             cluster: Any = dask.LocalCluster(
                 n_workers=min(workers, len(numbers)),
                 threads_per_worker=1,
                 memory_limit=0,  # what needs the memory are processes that Dask does not see
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL,
+                dashboard_address="127.0.0.1:0",  # for nobody else on the network
             )
             stack.enter_context(cluster)
         else:

@@ -33,6 +33,16 @@ UNITS = {
     "ml_min_100g": "ml/min per 100 g",
     "J_mol": "J/mol",
 }
+NAMES = {
+    "margin.minimal_mm": "minimal margin [mm]",
+    "zone.peak_60C.volume_ml": "volume of the 60 °C zone [ml]",
+    "zone.peak_60C.short_axis_mm": "short axis of the 60 °C zone [mm]",
+    "zone.peak_60C.long_axis_mm": "long axis of the 60 °C zone [mm]",
+    "thermal.peak_C": "highest temperature [°C]",
+}
+SECTIONS = ("anatomy", "mesh", "protocol", "physics", "numerics", "tissues")
+"""Sections of a scenario that need no mention."""
+
 AXES = ("x", "y", "z")
 
 
@@ -43,7 +53,11 @@ def unit_of(column: str) -> str:
 
 def label_of(column: str) -> str:
     """`anatomy.tumour.diameter_mm` as "tumour diameter [mm]"."""
-    parts = [part for part in re.split(r"[.]", column) if part not in ("anatomy", "numerics")]
+    if column in NAMES:
+        return NAMES[column]
+    parts = column.split(".")
+    if parts[0] in SECTIONS and len(parts) > 1 and parts[1:] != ["points"]:
+        parts = parts[1:]
     words = []
     for part in parts:
         name, index = re.fullmatch(r"(.*?)((?:\[\d+\])*)", part).groups()  # type: ignore[union-attr]

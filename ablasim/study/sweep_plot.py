@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ablasim.errors import UsageError
-from ablasim.report.palette import NOTICE
+from ablasim.report.palette import NOTICE, margin_round
 from ablasim.safe_yaml import closest
 from ablasim.study.cases import State, write_whole
 from ablasim.study.sweep_frozen import Sweep
@@ -76,8 +76,7 @@ def plot(
         raise UsageError("plot: no case is done yet; compute some with `ablasim sweep run`")
     _require(value, results, "is a column of the table")
     rows = _restricted(sweep, columns, done, at or {})
-    rows = [i for i in rows if _is_number(columns[value][i])]
-    if not rows:
+    if not any(_is_number(columns[value][i]) for i in rows):
         raise UsageError(f"plot: {value} is a number in none of the cases; see the table")
     left = [
         name
@@ -98,7 +97,11 @@ def plot(
         _lines(axes, columns, rows, x, left[0] if left else None, value)
     else:
         _heat_map(figure, axes, columns, rows, x, y, value)
-    axes.set_title(_title(sweep, at or {}), fontsize=10, loc="left")
+    title = _title(sweep, at or {})
+    missing = len(rows) - len(_drawable(columns, value, rows))
+    if missing:
+        title += f" ({missing} of {len(rows)} cases have no value)"
+    axes.set_title(title, fontsize=10, loc="left")
     figure.supxlabel(NOTICE, fontsize=7, color="0.45", x=0.99, ha="right")
     FigureCanvasAgg(figure)
     stream = io.BytesIO()
@@ -155,13 +158,13 @@ def _lines(
         )
     positions, ticks = _positions(columns, x, rows)
     for name, members in groups.items():
-        order = sorted(members, key=lambda i: positions[i])
+        order = sorted(_drawable(columns, value, members), key=lambda i: positions[i])
         axes.plot(
             [positions[i] for i in order],
             [columns[value][i] for i in order],
             marker="o",
             markersize=4.5,
-            label=name,
+            label=name if by is None else _short(columns[by][members[0]]),
         )
     if by is not None:
         axes.legend(title=label_of(by), fontsize=8, title_fontsize=8)
@@ -176,7 +179,7 @@ def _heat_map(
     """One field for each pair of values; empty where no case is done."""
     across, up = (_levels(columns, name, rows) for name in (x, y))
     grid = np.full((len(up), len(across)), np.nan)
-    for i in rows:
+    for i in _drawable(columns, value, rows):
         grid[up.index(columns[y][i]), across.index(columns[x][i])] = columns[value][i]
     drawn = axes.imshow(
         np.ma.masked_invalid(grid), origin="lower", aspect="auto", **_colours(value, grid)
@@ -194,7 +197,7 @@ def _heat_map(
             axes.text(
                 column,
                 row,
-                f"{grid[row, column]:.3g}",
+                _written(value, grid[row, column]),
                 ha="center",
                 va="center",
                 fontsize=8,
@@ -213,6 +216,7 @@ def _points(
 ) -> None:
     """One point for each case."""
     positions, ticks = _positions(columns, x, rows)
+    rows = _drawable(columns, value, rows)
     places = [positions[i] for i in rows]
     values = np.array([columns[value][i] for i in rows], dtype=float)
     if y is None:
@@ -262,7 +266,7 @@ def _mark_margins(axes: Axes, columns: Columns, rows: Sequence[int], value: str)
     """Lines at 0 and 5 mm where a margin is drawn and reaches that far."""
     if not _is_margin(value):
         return
-    found = [columns[value][i] for i in rows]
+    found = [columns[value][i] for i in _drawable(columns, value, rows)]
     reach = 0.3 * max(max(found) - min(found), 1.0)
     for level in MARGIN_LEVELS_MM:
         if min(found) - reach <= level <= max(found) + reach:
@@ -276,6 +280,17 @@ def _colours(value: str, values: NDArray[np.float64]) -> dict[str, Any]:
         reach = max(-low, high, 1e-9)
         return {"cmap": "RdBu", "norm": TwoSlopeNorm(0.0, -reach, reach)}
     return {"cmap": "viridis"}
+
+
+def _drawable(columns: Columns, value: str, rows: Sequence[int]) -> list[int]:
+    """Cases that have a number: without a zone, for example, there is no margin."""
+    return [i for i in rows if _is_number(columns[value][i])]
+
+
+def _written(value: str, number: float) -> str:
+    """A number in a field of the heat map; margins are rounded down to half a millimetre."""
+    text = f"{margin_round(number):.1f}" if _is_margin(value) else f"{number:.3g}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _is_number(value: Any) -> bool:
