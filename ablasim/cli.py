@@ -248,7 +248,6 @@ def _refuse_dolfinx_options(scheme: Scheme, degree: int, petsc: str) -> None:
             raise UsageError(f"{name}: only the engine dolfinx reads it; add --engine dolfinx")
 
 
-app.add_typer(sweep_app, name="sweep")
 app.command()(compare)  # here, since the help lists the commands in this order
 
 
@@ -275,6 +274,7 @@ def view(
 app.command()(info)
 app.command()(verify)
 app.command()(doctor)
+app.add_typer(sweep_app, name="sweep")
 
 
 if __name__ == "__main__":

@@ -58,14 +58,16 @@ def label_of(column: str) -> str:
     parts = column.split(".")
     if parts[0] in SECTIONS and len(parts) > 1 and parts[1:] != ["points"]:
         parts = parts[1:]
+    axis = parts.pop() if parts[-1] in AXES else ""
     words = []
-    for part in parts:
-        name, index = re.fullmatch(r"(.*?)((?:\[\d+\])*)", part).groups()  # type: ignore[union-attr]
-        words.append((_split(name)[0] if part == parts[-1] else name).replace("_", " "))
-        numbers = re.findall(r"\d+", index)
-        if numbers:
-            axis = part.split("[")[0].endswith("_mm") and len(numbers) == 1 and part == parts[-1]
-            words.append(AXES[int(numbers[0])] if axis else " ".join(numbers))
+    for place, part in enumerate(parts):
+        key, *numbers = re.split(r"[\[\]]+", part.rstrip("]"))
+        last = place == len(parts) - 1
+        words.append((_split(key)[0] if last else key).replace("_", " "))
+        if last and key.endswith("_mm") and len(numbers) == 1 and int(numbers[0]) < len(AXES):
+            numbers = [AXES[int(numbers[0])]]
+        words += numbers
+    words.append(axis)
     unit = unit_of(column)
     text = " ".join(word for word in words if word)
     return f"{text} [{unit}]" if unit else text

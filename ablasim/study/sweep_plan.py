@@ -266,7 +266,8 @@ def _parsed(document: Document, problems: list[Problem]) -> SweepPlan | None:
         axes = {name: _axis(name, entry, document, problems) for name, entry in axes.items()}
         if problems:  # what is faulty has been said; a stand-in lets the rest be checked
             axes = {name: axis or Grid(grid=(0,)) for name, axis in axes.items()}
-    return _checked(SweepPlan, data | {"vary": axes}, (), document, problems)
+        data = data | {"vary": axes}
+    return _checked(SweepPlan, data, (), document, problems)
 
 
 def _axis(name: str, entry: Any, document: Document, problems: list[Problem]) -> Axis | None:
