@@ -1,14 +1,14 @@
 """Does a sweep survive being killed at any moment, and give the same table as one left in peace?
 
-    python benchmarks/sweep_kill.py [--kills 100] [--window 12] [--smoke]
+    python benchmarks/sweep_kill.py [--kills 100] [--window 3] [--smoke]
 
 Forty cases on a mesh of 2 197 points, two workers. SIGKILL to the whole process group (runner and
-workers) at a random moment, and the same command again; then one run to the end. Every other moment
-is uniform in half the window from the start of the command, the others in the window from when its
-first case has begun, since otherwise a slow start would hide the cases. The compilation cache begins
-empty, and the first tenth of the kills hits compiling and writing the cache; then a case of another
-sweep fills it in peace, for what takes longer than the window would never be done. The same plan is
-then run in another directory, with another empty cache, left in peace.
+workers) at a random moment, and the same command again; then one run to the end. A moment is uniform
+in the window that begins, in turns of four, twice with the command, once when its first case has
+begun, once when its first case is finished: starting takes many times as long as a case, and most
+moments would hit nothing else. The compilation cache begins empty, and the first tenth of the kills
+hits compiling and writing the cache; then a case of another sweep fills it in peace. The same plan
+is then run in another directory, with another empty cache, left in peace.
 
 Criteria, set beforehand: both tables byte-identical, as CSV and as Parquet; no case lost; no
 finished case touched again (its directory keeps its inode and time of change after every kill).
@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,8 @@ SEED = 20
 STEPS = "set: {numerics.max_step_s: 2}\n"
 """Short steps, so that a case lasts about a second and not a third of it."""
 
-BEGIN_S = 120.0
-"""How long to wait for a case to begin [s]."""
+MOST_S = 120.0
+"""How long to wait for a case to begin or to be finished [s]."""
 
 Seen = dict[str, tuple[int, int]]
 
@@ -77,11 +78,10 @@ def begun_cases(sweep: Path, since: float) -> int:
     return count
 
 
-def wait_for_a_case(sweep: Path, process: subprocess.Popen[bytes], since: float) -> None:
-    """Until a case of this process is under way."""
-    while process.poll() is None and time.time() < since + BEGIN_S:
-        if begun_cases(sweep, since):
-            return
+def wait_for(what: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
+    """Until something is so, or the process has ended, or for MOST_S."""
+    since = time.monotonic()
+    while not what() and process.poll() is None and time.monotonic() < since + MOST_S:
         time.sleep(0.02)
 
 
@@ -97,9 +97,12 @@ def disturbed(sweep: Path, cache: Path, other: Path, kills: int, window: float) 
             )
         since = time.time()
         process = ablasim("sweep", "run", str(sweep), "--workers", str(WORKERS), "-q", cache=cache)
-        if turn % 2:
-            wait_for_a_case(sweep, process, since)
-        time.sleep(moments.uniform(0.0, window if turn % 2 else window / 2))
+        warm = turn >= kills // 10
+        if turn % 4 == 2:
+            wait_for(lambda after=since: begun_cases(sweep, after), process)
+        elif turn % 4 == 3 and warm:
+            wait_for(lambda before=len(seen): len(finished(sweep)) > before, process)
+        time.sleep(moments.uniform(0.0, window))
         over = process.poll() is not None
         try:
             os.killpg(process.pid, signal.SIGKILL)
@@ -114,6 +117,7 @@ def disturbed(sweep: Path, cache: Path, other: Path, kills: int, window: float) 
         counts["before_any_case_begins"] += not half and not over
         seen = now
         progress.append(len(now))
+        print(turn + 1, len(now), file=sys.stderr, flush=True)
     finish("sweep", "run", str(sweep), "--workers", str(WORKERS), "-q", cache=cache)
     last = finished(sweep)
     touched += sum(last.get(name) != mark for name, mark in seen.items())
@@ -132,7 +136,7 @@ def main() -> None:
     """Run and write `results/sweep_kill.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--window", type=float, default=12.0, help="for the random moments [s]")
+    parser.add_argument("--window", type=float, default=3.0, help="for the random moments [s]")
     parser.add_argument("--smoke", action="store_true", help="six cases, four kills, no JSON")
     arguments = parser.parse_args()
     powers, speeds, kills = (3, 2, 4) if arguments.smoke else (10, 4, arguments.kills)
