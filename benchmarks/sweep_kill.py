@@ -3,8 +3,8 @@
     python benchmarks/sweep_kill.py [--kills 100] [--window 3] [--smoke]
 
 Forty cases on a mesh of 2 197 points, two workers. SIGKILL to the whole process group (runner and
-workers) at a random moment, and the same command again; then one run to the end. A moment is uniform
-in the window that begins, in turns of four, twice with the command, once when its first case has
+workers) at a random moment, and the same command again; then one run to the end. A moment is
+uniform in the window that begins, in turns of four, twice with the command, once when its first case has
 begun, once when its first case is finished: starting takes many times as long as a case, and most
 moments would hit nothing else. The compilation cache begins empty, and the first tenth of the kills
 hits compiling and writing the cache; then a case of another sweep fills it in peace. The same plan
@@ -101,7 +101,7 @@ def disturbed(sweep: Path, cache: Path, other: Path, kills: int, window: float) 
         if turn % 4 == 2:
             wait_for(lambda after=since: begun_cases(sweep, after), process)
         elif turn % 4 == 3 and warm:
-            wait_for(lambda before=len(seen): len(finished(sweep)) > before, process)
+            wait_for(lambda before=seen: finished(sweep) != before, process)
         time.sleep(moments.uniform(0.0, window))
         over = process.poll() is not None
         try:
