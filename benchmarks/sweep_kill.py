@@ -4,11 +4,11 @@
 
 Forty cases on a mesh of 2 197 points, two workers. SIGKILL to the whole process group (runner and
 workers) at a random moment, and the same command again; then one run to the end. A moment is
-uniform in the window that begins, in turns of four, twice with the command, once when its first case has
-begun, once when its first case is finished: starting takes many times as long as a case, and most
-moments would hit nothing else. The compilation cache begins empty, and the first tenth of the kills
-hits compiling and writing the cache; then a case of another sweep fills it in peace. The same plan
-is then run in another directory, with another empty cache, left in peace.
+uniform in the window that begins, in turns of four, twice with the command, once when its first
+case has begun, once when its first case is finished: starting takes many times as long as a case,
+and most moments would hit nothing else. The compilation cache begins empty, and the first tenth of
+the kills hits compiling and writing the cache; then a case of another sweep fills it in peace. The
+same plan is then run in another directory, with another empty cache, left in peace.
 
 Criteria, set beforehand: both tables byte-identical, as CSV and as Parquet; no case lost; no
 finished case touched again (its directory keeps its inode and time of change after every kill).

@@ -32,6 +32,8 @@ FROZEN = "sweep.json"
 SCENARIO = "scenario.yaml"
 KIND = Kind("an ablasim sweep", FROZEN, frozenset({"format", "plan", "rows", "sha256"}))
 SHOWN_PROBLEMS = 8
+CONTENT = ("format", "plan", "scenario", "scenario_sha256", "files", "columns", "rows")
+"""What decides the numbers of a sweep."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,7 @@ class Sweep:
         directory: where its cases are.
         plan: what varies, and what is kept.
         base: the scenario before anything is varied, as plain data.
+        scenario_sha256: of scenario.yaml as it was written.
         files: SHA-256 of each file that the scenario names.
         columns: names of what varies.
         rows: their values, one row for each case.
@@ -51,6 +54,7 @@ class Sweep:
     directory: Path
     plan: SweepPlan
     base: Mapping[str, Any]
+    scenario_sha256: str
     files: Mapping[str, str]
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -109,6 +113,7 @@ def freeze(
         "format": FORMAT,
         "plan": source.plan.model_dump(mode="json", by_alias=True),
         "scenario": base,
+        "scenario_sha256": hashlib.sha256(dump(base).encode()).hexdigest(),
         "files": _hashes(base),
         "columns": list(source.plan.vary),
         "rows": [list(row) for row in source.plan.rows()],
@@ -123,7 +128,7 @@ def freeze(
         record = content | {"sha256": sweep.sha256, "ablasim": __version__, "notice": NOTICE}
         text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
         (folder / FROZEN).write_text(text + "\n", encoding="utf-8")
-        (folder / SCENARIO).write_text(dump(dict(base)), encoding="utf-8")
+        (folder / SCENARIO).write_text(dump(base), encoding="utf-8", newline="\n")
         (folder / "cases").mkdir()
         (folder / "failed").mkdir()
     return sweep, invalid
@@ -139,7 +144,7 @@ def open_sweep(directory: Path) -> Sweep:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         sha256 = content.pop("sha256")
-        content = {key: content[key] for key in (*CONTENT,)}
+        content = {key: content[key] for key in CONTENT}
         sweep = _sweep(directory, content)
     except FileNotFoundError:
         raise InputFileError(
@@ -157,18 +162,14 @@ def open_sweep(directory: Path) -> Sweep:
     return sweep
 
 
-CONTENT = ("format", "plan", "scenario", "files", "columns", "rows")
-
-
 def check_inputs(sweep: Sweep) -> None:
     """Refuse to go on with files that are not those of the plan.
 
     Raises:
         InputFileError: scenario.yaml, the label map or the mesh has changed.
     """
-    text = dump(dict(sweep.base))
     path = sweep.directory / SCENARIO
-    if path.is_file() and path.read_text(encoding="utf-8") != text:
+    if path.is_file() and file_sha256(path) != sweep.scenario_sha256:
         raise InputFileError(
             f"{path}: was edited since the sweep was planned; finished cases belong to what it was"
             " and are not mixed with others. Plan the edited scenario in another directory, or"
@@ -204,6 +205,7 @@ def _sweep(directory: Path, content: Mapping[str, Any]) -> Sweep:
         directory=directory,
         plan=_plan(content["plan"]),
         base=content["scenario"],
+        scenario_sha256=content["scenario_sha256"],
         files=content["files"],
         columns=tuple(content["columns"]),
         rows=tuple(tuple(row) for row in content["rows"]),
