@@ -8,9 +8,10 @@ Dask worker alone. A Dask worker that dies loses its cases to the others.
 from __future__ import annotations
 
 import logging
+import signal
 import threading
-from collections.abc import Generator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,14 @@ def compute_with_dask(
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what is lost is told by us
     with ExitStack() as stack:
         if scheduler is None:
-            cluster: Any = dask.LocalCluster(
-                n_workers=min(workers, len(numbers)),
-                threads_per_worker=1,
-                memory_limit=0,  # what needs the memory are processes that Dask does not see
-                dashboard_address="127.0.0.1:0",  # for nobody else on the network
-            )
+            with _ctrl_c_ignored():
+                cluster: Any = dask.LocalCluster(
+                    n_workers=min(workers, len(numbers)),
+                    threads_per_worker=1,
+                    memory_limit=0,  # what needs the memory are processes that Dask does not see
+                    dashboard_address="127.0.0.1:0",  # for nobody else on the network
+                    silence_logs=logging.CRITICAL,
+                )
             stack.enter_context(cluster)
         else:
             cluster = scheduler
@@ -81,6 +84,19 @@ def compute_with_dask(
             if todo:
                 waiting.add(submit())
         client.run(_release, place)
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """Processes that are started meanwhile leave Ctrl-C to this one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _client(make: Any, cluster: Any) -> Any:
