@@ -39,7 +39,6 @@ class Tally:
         done: finished cases.
         failed: cases that failed.
         open: cases that nobody has computed yet.
-        total: all.
     """
 
     done: int
