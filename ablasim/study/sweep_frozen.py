@@ -32,6 +32,9 @@ FROZEN = "sweep.json"
 SCENARIO = "scenario.yaml"
 KIND = Kind("an ablasim sweep", FROZEN, frozenset({"format", "plan", "rows", "sha256"}))
 SHOWN_PROBLEMS = 8
+ENOUGH_INVALID = 100
+"""After so many invalid cases no more are looked at: a million would take an hour."""
+
 CONTENT = ("format", "plan", "scenario", "scenario_sha256", "files", "columns", "rows")
 """What decides the numbers of a sweep."""
 
@@ -252,11 +255,14 @@ def _check_cases(sweep: Sweep, source: PlanSource, progress: ProgressCallback | 
         invalid += bool(problems)
         for problem in problems:
             found.setdefault(problem, []).append(number)
+        hopeless = source.plan.on_invalid == "refuse" or invalid == number
+        if hopeless and invalid >= ENOUGH_INVALID:
+            raise ScenarioError(_told(found, sweep, number), source.file)
     if progress is not None:
         progress(Progress("check", 1.0, f"{len(sweep)} cases"))
     if not found or (source.plan.on_invalid == "record" and invalid < len(sweep)):
         return invalid
-    raise ScenarioError(_told(found, sweep), source.file)
+    raise ScenarioError(_told(found, sweep, len(sweep)), source.file)
 
 
 def _problems(sweep: Sweep, number: int, source: PlanSource) -> list[Problem]:
@@ -292,17 +298,16 @@ def _plan_path(path: str, source: PlanSource) -> tuple[str, ...]:
     return ("vary",)
 
 
-def _told(found: Mapping[Problem, list[int]], sweep: Sweep) -> list[Problem]:
+def _told(found: Mapping[Problem, list[int]], sweep: Sweep, looked_at: int) -> list[Problem]:
+    """The problems, each with how many of the cases that were looked at have it."""
     told = []
     for problem, numbers in list(found.items())[:SHOWN_PROBLEMS]:
         values = ", ".join(f"{k}={v}" for k, v in sweep.values(numbers[0]).items())
-        where = (
-            "" if len(sweep) == 1 else f" [{len(numbers)} of {len(sweep)} cases; first {values}]"
-        )
+        where = "" if looked_at == 1 else f" [{len(numbers)} of {looked_at} cases; first {values}]"
         told.append(Problem(problem.path, problem.line, problem.message + where))
     if len(found) > SHOWN_PROBLEMS:
         told.append(Problem("", None, f"and {len(found) - SHOWN_PROBLEMS} more problems"))
-    if any(len(numbers) < len(sweep) for numbers in found.values()):
+    if any(len(numbers) < looked_at for numbers in found.values()):
         hint = "`on_invalid: record` plans such cases all the same and lets them fail"
         told.append(Problem(dotted(("on_invalid",)), None, hint))
     return told

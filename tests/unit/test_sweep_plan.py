@@ -192,6 +192,15 @@ def test_a_million_cases_by_mistake(folder: Path) -> None:
         check_count(plan, yes=True)
 
 
+def test_a_large_plan_is_refused_soon(folder: Path) -> None:
+    """A hundred thousand cases with a mistyped field are not loaded one by one."""
+    many = {"from": 1.0, "to": 2.0, "count": 100_000}
+    for choice in ("refuse", "record"):
+        data = plan_of(folder, {"protocol.powr_W": many}, on_invalid=choice)
+        with pytest.raises(ScenarioError, match="powr_W: unknown key.*of 100 cases"):
+            freeze(read_plan(data), folder / "out", yes=True)
+
+
 def test_a_frozen_sweep_is_read_back(folder: Path) -> None:
     sweep, _ = freeze(read_plan(write_plan(folder)), folder / "out")
     again = open_sweep(folder / "out")
