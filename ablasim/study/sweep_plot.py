@@ -226,7 +226,13 @@ def _points(
     else:
         heights, up = _positions(columns, y, rows)
         drawn = axes.scatter(
-            places, [heights[i] for i in rows], c=values, s=36, **_colours(value, values)
+            places,
+            [heights[i] for i in rows],
+            c=values,
+            s=36,
+            edgecolors="0.35",
+            linewidths=0.4,
+            **_colours(value, values),
         )
         figure.colorbar(drawn, ax=axes, label=label_of(value))
         _label(axes, x, ticks, y)
