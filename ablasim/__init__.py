@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ablasim.scenario import Scenario, load_scenario
     from ablasim.solve import solve as solve_problem
     from ablasim.solve.solution import Solution
+    from ablasim.study.sweep import SweepResult, sweep
 
 __version__ = "0.1.0"
 
@@ -37,6 +38,7 @@ _HOMES = {
     "RunResult": "ablasim.run:RunResult",
     "Scenario": "ablasim.scenario:Scenario",
     "Solution": "ablasim.solve.solution:Solution",
+    "SweepResult": "ablasim.study.sweep:SweepResult",
     "TetMesh": "ablasim.mesh:TetMesh",
     "build_anatomy": "ablasim.anatomy:build_anatomy",
     "cached_mesh": "ablasim.mesh:cached_mesh",
@@ -46,6 +48,7 @@ _HOMES = {
     "read_mesh": "ablasim.mesh:read_mesh",
     "run_scenario": "ablasim.run:run",
     "solve_problem": "ablasim.solve:solve",
+    "sweep": "ablasim.study.sweep:sweep",
     "write_mesh": "ablasim.mesh:write_mesh",
 }
 
@@ -57,6 +60,7 @@ __all__ = [
     "RunResult",
     "Scenario",
     "Solution",
+    "SweepResult",
     "TetMesh",
     "__version__",
     "build_anatomy",
@@ -67,6 +71,7 @@ __all__ = [
     "read_mesh",
     "run_scenario",
     "solve_problem",
+    "sweep",
     "write_mesh",
 ]
 

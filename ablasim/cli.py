@@ -1,4 +1,4 @@
-"""`ablasim check|mesh|run|compare|view|info|verify|doctor`.
+"""`ablasim check|mesh|run|sweep|compare|view|info|verify|doctor`.
 
 Heavy imports stand inside the commands: `--help` and `check` load neither JAX, VTK nor the mesher.
 """
@@ -39,6 +39,7 @@ from ablasim.cli_output import (
     set_up_logging,
 )
 from ablasim.cli_progress import show_progress
+from ablasim.cli_sweep import app as sweep_app
 from ablasim.cli_verify import verify
 from ablasim.errors import ScenarioError, UsageError
 from ablasim.team import refuse_company, team
@@ -273,6 +274,7 @@ def view(
 app.command()(info)
 app.command()(verify)
 app.command()(doctor)
+app.add_typer(sweep_app, name="sweep")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ __all__ = [
     "save_mesh",
     "write_run",
     "write_summary",
+    "write_surfaces",
 ]
 
 Floats = NDArray[np.float64]
@@ -56,11 +57,16 @@ def write_run(directory: Path, record: RunRecord) -> dict[str, Any]:
     write_history(directory / "history.csv", record.solution.history)
     save_mesh(_fields(record), directory / "fields.vtu")
     save_mesh(_anatomy(record.mesh), directory / "anatomy.vtp")
+    write_surfaces(directory, record)
+    _write_volumes(directory, record)
+    return write_summary(directory, record)
+
+
+def write_surfaces(directory: Path, record: RunRecord) -> None:
+    """Write lethal_zone.vtp and, where there is a tumour, tumour_margin.vtp."""
     save_mesh(_zone_surface(record.zone), directory / "lethal_zone.vtp")
     if record.margin is not None:
         save_mesh(_margin_surface(record.margin), directory / "tumour_margin.vtp")
-    _write_volumes(directory, record)
-    return write_summary(directory, record)
 
 
 def write_summary(directory: Path, record: RunRecord) -> dict[str, Any]:

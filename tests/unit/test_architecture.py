@@ -67,7 +67,7 @@ LAYERS = (
     "verify",
     "doctor",
     "cli_lead cli_options cli_output cli_progress cli_scenario",
-    "cli_compare cli_doctor cli_info cli_verify",
+    "cli_compare cli_doctor cli_info cli_sweep cli_verify",
     "cli",
     "__main__",
 )
@@ -89,6 +89,8 @@ LIBRARIES = {
     "SimpleITK": ("labelmap",),
     "meshio": ("mesh",),
     "mmgpy": ("mesh", "mesher"),
+    "distributed": ("study",),
+    "pyarrow": ("study",),
     "skfem": ("physics.antenna", "verify.antenna"),
 }
 NEVER = ("pickle", "marshal", "shelve", "urllib.request", "requests", "socket", "http.client")

@@ -1,0 +1,1 @@
+"""Many runs: sweeps over the fields of a scenario."""

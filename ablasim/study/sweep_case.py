@@ -1,0 +1,88 @@
+"""One case of a sweep: simulate its scenario and keep what the plan asks for.
+
+Never from a checkpoint: a run that continues sets up its multigrid anew and differs in the last
+digits, and a sweep gives the same numbers however often it was stopped.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+from ablasim.errors import AblasimError, ResourceError, UsageError
+from ablasim.report.atomic import RESOURCE_ERRORS
+from ablasim.scenario import Scenario
+from ablasim.study.cases import State, case_directory, new_case, remove_damaged, state_of
+from ablasim.study.sweep_frozen import Sweep
+
+INTERNAL_ERROR = 1
+
+
+def compute(sweep: Sweep, number: int) -> dict[str, Any]:
+    """Compute a case into its directory, unless it is there.
+
+    Returns:
+        An answer of plain data: `case`, `exit_code` (0 if it is there now), `message`, and `stop`:
+        whether the next case would meet the same trouble (no space left, no permission).
+    """
+    try:
+        state = state_of(sweep, number)
+        if state is State.damaged:
+            remove_damaged(sweep, number)
+        if state is not State.done:
+            with new_case(sweep, number) as folder:
+                write_case(sweep.scenario(number), folder, sweep.plan.keep)
+    except Exception as error:
+        if case_directory(sweep, number).is_dir() and isinstance(error, UsageError):
+            return answer(number)  # somebody else was faster
+        return answer(number, *_judged(error))
+    return answer(number)
+
+
+def answer(
+    number: int, exit_code: int = 0, message: str = "", stop: bool = False
+) -> dict[str, Any]:
+    """What a worker says of a case."""
+    return {"case": number, "exit_code": exit_code, "message": message, "stop": stop}
+
+
+def write_case(scenario: Scenario, folder: Path, keep: str) -> None:
+    """Simulate a scenario and write what is kept.
+
+    Args:
+        scenario: of the case.
+        folder: that exists and is empty.
+        keep: "summary", "surfaces" or "files".
+    """
+    from ablasim.run import run
+
+    if keep == "files":
+        whole = folder / "run"
+        run(scenario, out=whole, device="cpu", resume=False)
+        for path in whole.iterdir():
+            path.rename(folder / path.name)
+        whole.rmdir()
+        return
+    record = run(scenario, device="cpu").record
+    from ablasim.report.files import write_history, write_summary, write_surfaces
+
+    (folder / "scenario.yaml").write_text(scenario.to_yaml(), encoding="utf-8")
+    write_history(folder / "history.csv", record.solution.history)
+    write_summary(folder, record)
+    if keep == "surfaces":
+        write_surfaces(folder, record)
+
+
+def _judged(error: Exception) -> tuple[int, str, bool]:
+    """Exit code, message, and whether the place of the sweep is at fault."""
+    cause = error.__cause__ if isinstance(error, ResourceError) else error
+    stop = isinstance(cause, OSError) and cause.errno in RESOURCE_ERRORS
+    if isinstance(error, AblasimError):
+        return error.exit_code, str(error), stop
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        return ResourceError.exit_code, f"not enough memory ({error or 'MemoryError'})", False
+    if isinstance(error, OSError):
+        lack = stop or error.errno == errno.ENOMEM
+        return ResourceError.exit_code if lack else INTERNAL_ERROR, str(error), stop
+    return INTERNAL_ERROR, f"a fault inside ablasim: {type(error).__name__}: {error}", False
