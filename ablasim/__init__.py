@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ablasim.scenario import Scenario, load_scenario
     from ablasim.solve import solve as solve_problem
     from ablasim.solve.solution import Solution
+    from ablasim.study.risk import RiskResult, risk
 
 __version__ = "0.1.0"
 
@@ -34,6 +35,7 @@ _HOMES = {
     "Anatomy": "ablasim.anatomy:Anatomy",
     "Comparison": "ablasim.report.compare:Comparison",
     "Progress": "ablasim.progress:Progress",
+    "RiskResult": "ablasim.study.risk:RiskResult",
     "RunResult": "ablasim.run:RunResult",
     "Scenario": "ablasim.scenario:Scenario",
     "Solution": "ablasim.solve.solution:Solution",
@@ -44,6 +46,7 @@ _HOMES = {
     "load_scenario": "ablasim.scenario:load_scenario",
     "mesh_anatomy": "ablasim.mesh:mesh_anatomy",
     "read_mesh": "ablasim.mesh:read_mesh",
+    "risk": "ablasim.study.risk:risk",
     "run_scenario": "ablasim.run:run",
     "solve_problem": "ablasim.solve:solve",
     "write_mesh": "ablasim.mesh:write_mesh",
@@ -54,6 +57,7 @@ __all__ = [
     "Anatomy",
     "Comparison",
     "Progress",
+    "RiskResult",
     "RunResult",
     "Scenario",
     "Solution",
@@ -65,6 +69,7 @@ __all__ = [
     "load_scenario",
     "mesh_anatomy",
     "read_mesh",
+    "risk",
     "run_scenario",
     "solve_problem",
     "write_mesh",

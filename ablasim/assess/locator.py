@@ -18,6 +18,9 @@ Floats = NDArray[np.float64]
 FIRST, MORE = 24, 192
 """Tetrahedra asked for every point, and for those that are in none of the first."""
 
+AT_ONCE = 20_000
+"""Places taken up together: some 100 MB of temporaries."""
+
 
 class Locator:
     """Where points lie in a part of a mesh; prepared once, asked often."""
@@ -43,6 +46,11 @@ class Locator:
 
         A place outside the tissue, in a vessel or a probe, has the value of the nearest node.
         """
+        parts = [places[i : i + AT_ONCE] for i in range(0, len(places), AT_ONCE)]
+        found = [self._some(part) for part in parts] or [self._some(places)]
+        return np.concatenate([n for n, _ in found]), np.concatenate([w for _, w in found])
+
+    def _some(self, places: Floats) -> tuple[NDArray[np.int64], Floats]:
         nodes = np.repeat(self._nodes.query(places)[1][:, None], 4, axis=1).astype(np.int64)
         weights = np.tile([1.0, 0.0, 0.0, 0.0], (len(places), 1))
         left = np.arange(len(places))

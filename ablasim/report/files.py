@@ -34,6 +34,7 @@ __all__ = [
     "save_mesh",
     "write_run",
     "write_summary",
+    "zone_surface_data",
 ]
 
 Floats = NDArray[np.float64]
@@ -56,7 +57,7 @@ def write_run(directory: Path, record: RunRecord) -> dict[str, Any]:
     write_history(directory / "history.csv", record.solution.history)
     save_mesh(_fields(record), directory / "fields.vtu")
     save_mesh(_anatomy(record.mesh), directory / "anatomy.vtp")
-    save_mesh(_zone_surface(record.zone), directory / "lethal_zone.vtp")
+    save_mesh(zone_surface_data(record.zone), directory / "lethal_zone.vtp")
     if record.margin is not None:
         save_mesh(_margin_surface(record.margin), directory / "tumour_margin.vtp")
     _write_volumes(directory, record)
@@ -107,7 +108,8 @@ def _anatomy(mesh: TetMesh) -> pv.PolyData:
     return surface
 
 
-def _zone_surface(zone: LethalZone) -> pv.PolyData:
+def zone_surface_data(zone: LethalZone) -> pv.PolyData:
+    """A zone's surface with what each triangle faces."""
     surface = polydata(zone.vertices, zone.triangles)
     surface.cell_data["part"] = zone.triangle_part.astype(np.int32)
     surface.field_data["parts"] = list(zone.parts)

@@ -88,7 +88,7 @@ class Risk(Section):
         description="whether displacements are corrected by cases that are meshed anew",
     )
     interval_half_width: Annotated[float, Field(strict=True, gt=0, le=0.5)] = Field(
-        default=0.03,
+        default=0.02,
         description="sampling ends early once the 95 % intervals of both probabilities are at most"
         " twice this wide",
     )

@@ -105,6 +105,25 @@ class Inputs:
         """Names of the varied inputs."""
         return tuple(entry.name for entry in self.varied)
 
+    def features(self, unit: Floats) -> Floats:
+        """Coordinates (k, d) in which a margin is smooth: scores of normal and lognormal inputs,
+        steps for names, all of about standard deviation 1."""
+        from scipy.special import ndtri
+
+        found = np.empty_like(unit)
+        for number, entry in enumerate(self.varied):
+            u = unit[:, number]
+            if isinstance(entry.distribution, Choice):
+                shares = list(entry.distribution.probabilities.values())
+                step = np.searchsorted(np.cumsum(shares)[:-1], u, side="right").astype(float)
+                spread = np.sqrt(np.array(shares) @ np.arange(len(shares)) ** 2 - _mean(shares) ** 2)
+                found[:, number] = (step - _mean(shares)) / (spread or 1.0)
+            elif isinstance(entry.distribution, Uniform):
+                found[:, number] = np.sqrt(12.0) * (u - 0.5)
+            else:
+                found[:, number] = ndtri(np.clip(u, 1e-6, 1.0 - 1e-6))
+        return found
+
     def draw(self, unit: Floats) -> dict[str, NDArray[Any]]:
         """Columns of values for points of the unit cube (k, d), held ones included."""
         count = len(unit)
@@ -112,6 +131,10 @@ class Inputs:
             entry.name: entry.at(unit[:, number]) for number, entry in enumerate(self.varied)
         }
         return columns | {held.name: np.full(count, held.value) for held in self.held}
+
+
+def _mean(shares: list[float]) -> float:
+    return float(np.array(shares) @ np.arange(len(shares)))
 
 
 def uncertain_inputs(scenario: Scenario, problem: BioheatProblem, tissues: dict[str, str]) -> Inputs:
