@@ -24,6 +24,9 @@ CLASS_TITLES = {
 }
 
 
+WORDS = ("this modality", "both modalities", "modality not told apart", "another modality")
+
+
 @cache
 def evidence() -> Mapping[str, Any]:
     """The published evidence that reports quote, each number with its source."""
@@ -41,8 +44,8 @@ def published(tumour: str, modality: str, classes: tuple[str, str]) -> dict[str,
         classes: keys of the median margin's class and of its P5's.
 
     Returns:
-        tumour, modality, classes, and entries, each with class, cohort, text, source and whether it
-        is of the same modality. No entries where nothing was published for the tumour.
+        tumour, modality, classes, and entries, each with class, cohort, text, source and modality
+        in words; those of this modality come first. No entries where nothing was published for the tumour.
     """
     entries = []
     for entry in evidence()["margins"]:
@@ -57,10 +60,10 @@ def published(tumour: str, modality: str, classes: tuple[str, str]) -> dict[str,
                         "cohort": entry["cohort"],
                         "text": text,
                         "source": entry["source"],
-                        "same_modality": modality in entry["modality"],
+                        "modality": _modality_words(modality, entry["modality"]),
                     }
                 )
-    entries.sort(key=lambda entry: not entry["same_modality"])
+    entries.sort(key=lambda entry: WORDS.index(entry["modality"]))
     return {
         "tumour": TUMOURS.get(tumour, tumour.replace("_", " ")),
         "modality": modality,
@@ -69,6 +72,15 @@ def published(tumour: str, modality: str, classes: tuple[str, str]) -> dict[str,
         "entries": entries,
         "caution": "Results of whole cohorts; not a probability for a patient.",
     }
+
+
+def _modality_words(modality: str, cohort: list[str]) -> str:
+    """How a cohort's modalities stand to one."""
+    if not cohort:
+        return WORDS[2]
+    if modality not in cohort:
+        return WORDS[3]
+    return WORDS[0] if len(cohort) == 1 else WORDS[1]
 
 
 def heat_sink_flag(is_heat_sink: bool, modality: str) -> tuple[str, str]:

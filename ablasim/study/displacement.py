@@ -37,9 +37,7 @@ from ablasim.study.case import Case
 
 Floats = NDArray[np.float64]
 
-DIRECTIONS = tuple(
-    (axis, sign) for axis in range(3) for sign in (1, -1)
-)
+DIRECTIONS = tuple((axis, sign) for axis in range(3) for sign in (1, -1))
 """Axis and sense of the poses that are meshed anew."""
 
 
@@ -138,7 +136,7 @@ def remeshed_correction(
         if progress is not None:
             text = ", ".join(f"{x / MM:+.1f}" for x in shift)
             progress(Progress("poses", number / len(shifts), f"probe moved by ({text}) mm"))
-        in_mm = tuple(float(x) / MM for x in shift)
+        in_mm = tuple(float(x) / MM + 0.0 for x in shift)  # no -0.0
         moved = sampler.measure(plain, judge.level, shift=shift)
         try:
             other = case.moved(shift)

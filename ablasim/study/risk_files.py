@@ -65,7 +65,7 @@ def finish(
         warnings = write_risk_preview(folder, summary, fields, _dying(done, case))
         summary["warnings"] += list(warnings)
         write_json(folder / "risk.json", summary)
-        write_risk_page(folder, summary)
+        write_risk_page(folder, summary, done.samples.minimal / MM)
     return done
 
 
