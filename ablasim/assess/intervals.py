@@ -57,9 +57,7 @@ def probability(happened: NDArray[np.bool_], confidence: float = CONFIDENCE) -> 
     return Estimate(share, float(low[0]), float(high[0]))
 
 
-def wilson(
-    shares: Floats, count: int, confidence: float = CONFIDENCE
-) -> tuple[Floats, Floats]:
+def wilson(shares: Floats, count: int, confidence: float = CONFIDENCE) -> tuple[Floats, Floats]:
     """Ends of Wilson's interval for shares (...) of `count` samples."""
     z = float(ndtri(0.5 + 0.5 * confidence))
     centre = shares + z**2 / (2 * count)

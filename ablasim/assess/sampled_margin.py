@@ -39,6 +39,7 @@ class SampledMargin:
         thinnest: number of that point.
         volume: of the filled zone [m3].
         reaches_outer: the zone touches the outer boundary.
+        filled: the field with the cooled rim lifted to the level (n,), as in `LethalZone`.
     """
 
     margin: Floats
@@ -46,6 +47,7 @@ class SampledMargin:
     thinnest: int
     volume: float
     reaches_outer: bool
+    filled: Floats
 
 
 class MarginSampler:
@@ -106,14 +108,16 @@ class MarginSampler:
         if not len(surface.triangles):
             nothing = np.full(len(self.points), -np.inf)
             first = int(np.flatnonzero(self.counts)[0])
-            return SampledMargin(nothing, -np.inf, first, 0.0, False)
-        margin = self._distance(surface.vertices, surface.triangles, part, parts, filled, level, shift)
+            return SampledMargin(nothing, -np.inf, first, 0.0, False, filled)
+        margin = self._distance(
+            surface.vertices, surface.triangles, part, parts, filled, level, shift
+        )
         if correction is not None:
             margin = margin + correction
         thinnest = int(np.argmin(np.where(self.counts, margin, np.inf)))
         reaches = bool((filled[self._outer] >= level).any())
         volume = self._volume(filled, level)
-        return SampledMargin(margin, float(margin[thinnest]), thinnest, volume, reaches)
+        return SampledMargin(margin, float(margin[thinnest]), thinnest, volume, reaches, filled)
 
     def _distance(
         self,

@@ -64,12 +64,10 @@ class Surrogate:
 
 def uniform_features(unit: Floats) -> Floats:
     """Points of the unit cube (k, d) with standard deviation 1."""
-    return np.sqrt(12.0) * (unit - 0.5)
+    return np.asarray(np.sqrt(12.0) * (unit - 0.5))
 
 
-def fit_surrogate(
-    unit: Floats, values: Floats, features: Features = uniform_features
-) -> Surrogate:
+def fit_surrogate(unit: Floats, values: Floats, features: Features = uniform_features) -> Surrogate:
     """Fit a Gaussian process to samples.
 
     Args:

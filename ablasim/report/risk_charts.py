@@ -122,5 +122,3 @@ def _svg(figure: Figure) -> bytes:
     target = BytesIO()
     figure.savefig(target, format="svg", metadata={"Date": None})
     return target.getvalue()
-
-

@@ -21,9 +21,7 @@ from ablasim.scenario.protocol_words import drive_words, duration_s
 Group = Mapping[str, Any]
 
 
-def write_risk_page(
-    directory: Path, summary: Group, margins: NDArray[np.float64]
-) -> Path:
+def write_risk_page(directory: Path, summary: Group, margins: NDArray[np.float64]) -> Path:
     """Write ``report.html`` into the directory of a study, with its ``preview.png``.
 
     Args:
@@ -99,7 +97,7 @@ def _prior(entry: Group) -> tuple[str, str, str, str, bool]:
     """Title, distribution in words, plain value, source, whether it is assumed."""
     unit = f" {entry['unit']}" if entry["unit"] not in ("", "1") else ""
     nominal = entry["nominal"]
-    plain = nominal if isinstance(nominal, str) else f"{nominal:.4g}{unit}"
+    plain = nominal if isinstance(nominal, str) else f"{_plain(nominal)}{unit}"
     return (
         entry["title"],
         distribution_words(entry["distribution"]) + unit,
@@ -113,11 +111,13 @@ def distribution_words(distribution: Group) -> str:
     """A distribution on one line."""
     match distribution["distribution"]:
         case "normal":
-            text = f"normal, mean {distribution['mean']:.4g}, SD {distribution['sd']:.4g}"
+            text = f"normal, mean {_plain(distribution['mean'])}, SD {_plain(distribution['sd'])}"
         case "lognormal":
-            text = f"lognormal, median {distribution['median']:.4g}, GSD {distribution['gsd']:.3g}"
+            text = (
+                f"lognormal, median {_plain(distribution['median'])}, GSD {distribution['gsd']:.3g}"
+            )
         case "uniform":
-            return f"uniform, {distribution['low']:.4g} to {distribution['high']:.4g}"
+            return f"uniform, {_plain(distribution['low'])} to {_plain(distribution['high'])}"
         case _:
             total = sum(distribution["weights"].values())
             return ", ".join(
@@ -127,8 +127,15 @@ def distribution_words(distribution: Group) -> str:
             )
     for key, word in (("lower", "from"), ("upper", "up to")):
         if key in distribution:
-            text += f", {word} {distribution[key]:.4g}"
+            text += f", {word} {_plain(distribution[key])}"
     return text
+
+
+def _plain(value: float) -> str:
+    """A number without powers of ten."""
+    return (
+        f"{value:,.0f}".replace(",", "\N{NO-BREAK SPACE}") if abs(value) >= 1e3 else f"{value:.3g}"
+    )
 
 
 def _uri(content: bytes, kind: str = "image/svg+xml") -> str:

@@ -1,4 +1,4 @@
-"""``preview.png`` of a risk study: where tissue dies for certain, and where the tumour is at risk."""
+"""``preview.png`` of a risk study: how surely tissue dies, and where the tumour is at risk."""
 
 from __future__ import annotations
 
@@ -156,9 +156,7 @@ def _draw_slice(
     draw_scale(axes, view, half_width)
 
 
-def _draw_solid(
-    figure: Figure, directory: Path, run: SavedRun, wanted: bool
-) -> tuple[str, ...]:
+def _draw_solid(figure: Figure, directory: Path, run: SavedRun, wanted: bool) -> tuple[str, ...]:
     """Two views from opposite sides, or a sentence in their place."""
     places = ((COLUMNS[0], "Risk on the tumour's surface"), (COLUMNS[0] + WIDE + GAP, "Other side"))
     rooms = []
@@ -201,10 +199,11 @@ def _draw_header(figure: Figure, run: SavedRun, summary: Mapping[str, Any]) -> N
     count = summary["samples"]["used"]
     figure.text(
         MARGIN / across,
-        9.40 / up,
-        f"{protocol_line(run)}. {count} samples of {len(summary['inputs'])} uncertain inputs.",
-        fontsize=11.5,
+        9.60 / up,
+        fill(protocol_line(run), 74),
+        fontsize=11,
         color=FAINT,
+        va="top",
     )
     chance = summary["probability"]["margin_below_0"]
     low, middle, high = (summary["margin_mm"][key]["value"] for key in ("p5", "p50", "p95"))
@@ -218,7 +217,7 @@ def _draw_header(figure: Figure, run: SavedRun, summary: Mapping[str, Any]) -> N
             4.2,
         ),
         (
-            "P(margin < 0), 95 % interval",
+            f"P(margin < 0), 95 % interval ({count} samples)",
             f"{percent(chance['value'])} ({percent(chance['low'])} to {percent(chance['high'])})",
             look.colour,
             look.ink,
@@ -246,7 +245,7 @@ def _draw_side(figure: Figure, run: SavedRun) -> None:
     )  # fmt: skip
     scale = ScalarMappable(Normalize(0, 100), colormaps[DYING_MAP])
     place = figure.add_axes((SIDE / across, 6.75 / up, 0.24 / across, 1.9 / up))
-    bar = figure.colorbar(scale, cax=place, ticks=[0, 5, 25, 50, 75, 95, 100])
+    bar = figure.colorbar(scale, cax=place, ticks=[5, 25, 50, 75, 95])
     bar.ax.tick_params(labelsize=9, color=INK)
     lines = [
         Line2D([], [], color="#000000", linewidth=width, linestyle=dashes, label=fill(text, 34))
@@ -259,12 +258,10 @@ def _draw_side(figure: Figure, run: SavedRun) -> None:
     ]
     bodies.append(Patch(facecolor=ACTIVE_LOOK.colour, label=ACTIVE_LOOK.label))
     _legend(figure, [*lines, *bodies], 6.5, "(lines are white in the pictures)")
-    classes = [
-        Patch(facecolor=entry.colour, label=entry.label) for entry in reversed(RISK_CLASSES)
-    ]
+    classes = [Patch(facecolor=entry.colour, label=entry.label) for entry in reversed(RISK_CLASSES)]
     _legend(figure, classes, 2.9, "P(margin < 0) on the tumour, 3D")
-    text = "3D: the orange veil is the conservative zone (P5); white ball: thinnest point of the"
-    text += " plain run."
+    text = "3D: the orange veil is the conservative zone (P5); the white ball and the diamond mark"
+    text += " the place most at risk."
     figure.text(SIDE / across, 0.98 / up, fill(text, 40), fontsize=9, color=FAINT, va="top")
 
 

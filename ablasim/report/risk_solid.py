@@ -42,10 +42,17 @@ def render_risk(directory: Path, views: Sequence[View]) -> tuple[tuple[bytes, ..
 def picture(directory: Path, target: Path, view: View) -> None:
     """Draw one view into a PNG. May end the process."""
     run = load_run(directory / NOMINAL)
-    tumour = pv.read(directory / "tumour_risk.vtp")
-    zone = pv.read(directory / ZONE_FILES[0.05])
-    # The conservative zone takes the place of the plain run's; the run's margins aim the camera.
-    shown = replace(run, zone=zone if zone.n_cells else None)
+    tumour = pv.PolyData(str(directory / "tumour_risk.vtp"))
+    zone = pv.PolyData(str(directory / ZONE_FILES[0.05]))
+    # The conservative zone takes the place of the plain run's, and the place most at risk that of
+    # its thinnest point; the run's margins aim the camera.
+    study = json.loads((directory / "risk.json").read_text(encoding="utf-8"))
+    margin = {**run.group("margin"), "thinnest_point_mm": study["surface"]["worst_point_mm"]}
+    shown = replace(
+        run,
+        zone=zone if zone.n_cells else None,
+        summary={**run.summary, "margin": margin},
+    )
     plotter: Plotter = pv.Plotter(off_screen=True, window_size=list(view.size))
     try:
         actors = build_scene(plotter, shown, other_side=view.other_side)

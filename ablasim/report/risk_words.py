@@ -45,7 +45,8 @@ def published(tumour: str, modality: str, classes: tuple[str, str]) -> dict[str,
 
     Returns:
         tumour, modality, classes, and entries, each with class, cohort, text, source and modality
-        in words; those of this modality come first. No entries where nothing was published for the tumour.
+        in words; those of this modality come first. No entries where nothing was published for the
+        tumour.
     """
     entries = []
     for entry in evidence()["margins"]:

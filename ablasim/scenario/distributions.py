@@ -219,9 +219,7 @@ class Choice(Section):
         return np.array(names)[np.searchsorted(ends, u, side="right")]
 
 
-Distribution = Annotated[
-    Normal | LogNormal | Uniform | Fixed, Field(discriminator="distribution")
-]
+Distribution = Annotated[Normal | LogNormal | Uniform | Fixed, Field(discriminator="distribution")]
 Names = Annotated[Choice | FixedName, Field(discriminator="distribution")]
 
 

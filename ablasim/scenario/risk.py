@@ -1,4 +1,4 @@
-"""The section `risk`: what is uncertain and by how much, where the catalogue's priors do not fit."""
+"""The section `risk`: what is uncertain and by how much, where the catalogue does not fit."""
 
 from __future__ import annotations
 

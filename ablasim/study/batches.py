@@ -96,7 +96,7 @@ def solve_all(
     except batch.NotBatchable as reason:
         return _one_by_one(problems, control, device, dtype, progress, str(reason))
     peak = np.asarray(found.peak, dtype=np.float64)
-    fields = [
+    fields: list[Mapping[str, Floats]] = [
         {"peak_C": peak[:, i], **{k: np.asarray(v)[:, i] for k, v in found.damage.items()}}
         for i in range(len(problems))
     ]

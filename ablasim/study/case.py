@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ablasim.anatomy import Anatomy
 from ablasim.assess.sampled_margin import MarginSampler
-from ablasim.errors import ScenarioError, UsageError
 from ablasim.errors import Problem as Fault
+from ablasim.errors import ScenarioError, UsageError
 from ablasim.frames import MM
 from ablasim.mesh import TetMesh, cached_mesh
 from ablasim.physics.binding import build_problem

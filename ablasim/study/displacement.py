@@ -122,15 +122,13 @@ def remeshed_correction(
         device, dtype: of the solver.
         progress: told of the stage "poses".
     """
-    judge = criterion(
-        case.scenario.assessment.criterion, case.scenario.assessment.arrhenius_set
-    )
+    judge = criterion(case.scenario.assessment.criterion, case.scenario.assessment.arrhenius_set)
     plain = judge.field(_solved(case, device, dtype))
     sampler = case.sampler
     values = np.zeros((3, 2, len(sampler.points)))
     directions = [(a, s) for a, s in DIRECTIONS if deviation[a] > 0.0]
     shifts = [sign * deviation * np.eye(3)[axis] for axis, sign in directions]
-    shifts.append(deviation / np.sqrt(max(1, np.count_nonzero(deviation))))
+    shifts.append(deviation / np.sqrt(max(1, int(np.count_nonzero(deviation)))))
     poses: list[Pose] = []
     for number, shift in enumerate(shifts):
         if progress is not None:
@@ -140,7 +138,9 @@ def remeshed_correction(
         moved = sampler.measure(plain, judge.level, shift=shift)
         try:
             other = case.moved(shift)
-            there = _margins_of(other, judge.field(_solved(other, device, dtype)), judge.level, sampler)
+            there = _margins_of(
+                other, judge.field(_solved(other, device, dtype)), judge.level, sampler
+            )
         except (Interrupted, ResourceError):
             raise
         except AblasimError as error:

@@ -47,26 +47,28 @@ class VesselCost:
     @property
     def sentence(self) -> str:
         """The account in words."""
-        low, middle, high = (estimate.value / MM for estimate in self.cost)
+        low, middle, high = (round(estimate.value / MM, 1) + 0.0 for estimate in self.cost)
+        spread = f"5 to 95 %: {low:.1f} to {high:.1f} mm"
+        name = self.vessel.name
         if abs(middle) < SMALLEST_COST_MM:
-            first = f"{self.vessel.name}: this vessel hardly changes the margin ({middle:.1f} mm)"
+            first = (
+                f"{name}: this vessel hardly changes the margin (median {middle:.1f} mm; {spread})"
+            )
         elif middle > 0.0:
-            first = f"{self.vessel.name}: this vessel costs {middle:.1f} mm of margin"
+            first = f"{name}: this vessel costs {middle:.1f} mm of margin (median; {spread})"
         else:
-            first = f"{self.vessel.name}: with this vessel the margin is {-middle:.1f} mm wider"
+            first = (
+                f"{name}: with this vessel the margin is {-middle:.1f} mm wider (median; {spread})"
+            )
         before, after = (_percent(e.value) for e in (self.without_it, self.with_it))
         if before == after:
-            second = f"P(margin < 0) is {after} with and without it"
-        else:
-            verb = "raises" if self.with_it.value > self.without_it.value else "lowers"
-            second = f"{verb} P(margin < 0) from {before} to {after}"
-            second = f"it {second}" if middle < 0.0 or "hardly" in first else second
-        return f"{first} (median; 5 to 95 %: {low:.1f} to {high:.1f} mm), and {second}."
+            return f"{first}, and P(margin < 0) is {after} with and without it."
+        verb = "raises" if self.with_it.value > self.without_it.value else "lowers"
+        subject = "" if middle >= SMALLEST_COST_MM else "it "
+        return f"{first}, and {subject}{verb} P(margin < 0) from {before} to {after}."
 
 
-def vessel_cost(
-    vessel: NearVessel, having: Samples, lacking: Samples, target: float
-) -> VesselCost:
+def vessel_cost(vessel: NearVessel, having: Samples, lacking: Samples, target: float) -> VesselCost:
     """Compare the samples of two cases, pair by pair.
 
     Args:
@@ -110,6 +112,9 @@ def chosen_vessels(
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if 0.005 <= share <= 0.995 or share in (0, 1) else (
-        "< 1 %" if share < 0.5 else "> 99 %"
-    )
+    """A share in percent; never a rounded 0 or 100."""
+    if 0.0 < share < 0.005:
+        return "< 1 %"
+    if 0.995 < share < 1.0:
+        return "> 99 %"
+    return f"{100 * share:.0f} %"

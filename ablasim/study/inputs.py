@@ -36,7 +36,7 @@ def unit_samples(count: int, dimensions: int, seed: int) -> Floats:
         return np.empty((count, 0))
     sampler = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
     power = max(0, int(np.ceil(np.log2(count))))
-    return np.clip(sampler.random_base2(power)[:count], EDGE, 1.0 - EDGE)
+    return np.asarray(np.clip(sampler.random_base2(power)[:count], EDGE, 1.0 - EDGE))
 
 
 def sampled_problems(

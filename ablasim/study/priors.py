@@ -116,7 +116,9 @@ class Inputs:
             if isinstance(entry.distribution, Choice):
                 shares = list(entry.distribution.probabilities.values())
                 step = np.searchsorted(np.cumsum(shares)[:-1], u, side="right").astype(float)
-                spread = np.sqrt(np.array(shares) @ np.arange(len(shares)) ** 2 - _mean(shares) ** 2)
+                spread = np.sqrt(
+                    np.array(shares) @ np.arange(len(shares)) ** 2 - _mean(shares) ** 2
+                )
                 found[:, number] = (step - _mean(shares)) / (spread or 1.0)
             elif isinstance(entry.distribution, Uniform):
                 found[:, number] = np.sqrt(12.0) * (u - 0.5)
@@ -137,7 +139,9 @@ def _mean(shares: list[float]) -> float:
     return float(np.array(shares) @ np.arange(len(shares)))
 
 
-def uncertain_inputs(scenario: Scenario, problem: BioheatProblem, tissues: dict[str, str]) -> Inputs:
+def uncertain_inputs(
+    scenario: Scenario, problem: BioheatProblem, tissues: dict[str, str]
+) -> Inputs:
     """The uncertain inputs of a scenario.
 
     Args:
@@ -250,9 +254,9 @@ def _nominal(
                 return rule, ""
             return rule, "the scenario's rule is a dose"
         case "death_criterion":
-            rule = scenario.assessment.criterion
+            judge = scenario.assessment.criterion
             asked = scenario.risk is not None and scenario.risk.death_criterion is not None
-            if rule in PEAK_CRITERIA or asked:
-                return rule, ""
-            return rule, "the scenario's criterion is a dose"
+            if judge in PEAK_CRITERIA or asked:
+                return judge, ""
+            return judge, "the scenario's criterion is a dose"
     return 0.0, ""

@@ -57,7 +57,7 @@ Floats = NDArray[np.float64]
 MOST_SAMPLES = 65_536
 
 MOST_FAILED = 0.02
-"""Share of samples whose solver may give up; with more, what is left would not be what was asked."""
+"""Share of samples whose solver may give up; with more, what is left is not what was asked."""
 
 WARM_BELOW = 15.0
 """Zones are drawn from nodes around where the plain run comes within this [K] of the level."""
@@ -271,7 +271,11 @@ class _Study:
         return np.array(found)
 
     def plan(
-        self, case: Case, correction: Correction, nominal: RunResult | None, count: int | None = None
+        self,
+        case: Case,
+        correction: Correction,
+        nominal: RunResult | None,
+        count: int | None = None,
     ) -> Plan:
         """The samples of a case; fields are kept where there is a plain run to say around what."""
         nodes, moved = np.empty(0, dtype=np.int64), None
@@ -284,9 +288,7 @@ class _Study:
         return Plan(case, columns, correction, moved, nodes, self.chunk, self.device, self.dtype)
 
 
-def _zones(
-    case: Case, plan: Plan, samples: Samples, nominal: RunResult
-) -> dict[float, LethalZone]:
+def _zones(case: Case, plan: Plan, samples: Samples, nominal: RunResult) -> dict[float, LethalZone]:
     """Zones of the point-wise quantiles: in the one of 0.05 tissue dies in 95 % of the samples."""
     field, level = _lethal_field(nominal)
     found = {}

@@ -61,6 +61,7 @@ def finish(
         write_zones(folder, done.zones)
         (folder / "nominal").mkdir()
         write_run(folder / "nominal", done.nominal.record)
+        write_json(folder / "risk.json", summary)  # the pictures read it; written again below
         fields = {level: zone.field for level, zone in done.zones.items()}
         warnings = write_risk_preview(folder, summary, fields, _dying(done, case))
         summary["warnings"] += list(warnings)

@@ -136,7 +136,9 @@ def _surface(result: RiskResult, case: Case) -> Group:
     sampler, risk = case.sampler, result.surface
     counts = sampler.counts
     area = np.where(counts, sampler.area, 0.0)
-    worst = int(np.argmax(np.where(counts, risk.probability, -1.0)))
+    # Of points that fail as often, the one with the thinnest margin.
+    order = np.lexsort((risk.margin[1], -np.where(counts, risk.probability, -1.0)))
+    worst = int(order[0])
     by_sample = np.bincount(result.samples.thinnest, minlength=len(sampler.points))
     often = int(np.argmax(by_sample))
 
@@ -154,9 +156,7 @@ def _surface(result: RiskResult, case: Case) -> Group:
         "fraction_above_5_percent": share(risk.probability > 0.05),
         "fraction_above_50_percent": share(risk.probability > 0.5),
         "fraction_never": share(risk.probability == 0.0),
-        "fraction_subcapsular": float(
-            sampler.area[sampler.subcapsular].sum() / sampler.area.sum()
-        ),
+        "fraction_subcapsular": float(sampler.area[sampler.subcapsular].sum() / sampler.area.sum()),
     }
 
 
@@ -222,7 +222,9 @@ def _warnings(result: RiskResult, facts: Mapping[str, Any]) -> list[str]:
         )
     nowhere = int(np.isneginf(result.samples.minimal).sum())
     if nowhere:
-        found.append(f"In {nowhere} samples no tissue died: their margin counts as below any other.")
+        found.append(
+            f"In {nowhere} samples no tissue died: their margin counts as below any other."
+        )
     found += list(result.nominal.summary.get("warnings") or ())
     return found
 
@@ -262,6 +264,4 @@ def _number(value: float) -> float | None:
 
 
 def _finite(group: Group) -> Group:
-    return {
-        k: _number(v) if isinstance(v, float) else v for k, v in group.items()
-    }
+    return {k: _number(v) if isinstance(v, float) else v for k, v in group.items()}

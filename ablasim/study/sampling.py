@@ -143,9 +143,7 @@ def run_chunks(
     return Samples.joined(parts)
 
 
-def _chunk(
-    plan: Plan, start: int, stop: int, progress: ProgressCallback | None
-) -> Samples:
+def _chunk(plan: Plan, start: int, stop: int, progress: ProgressCallback | None) -> Samples:
     columns = {name: values[start:stop] for name, values in plan.columns.items()}
     count = stop - start
     solved = solve_all(
@@ -177,23 +175,33 @@ def _chunk(
                 one.thinnest,
                 one.volume,
                 one.margin,
-                _excess(plan, field - judge.level, shift),
+                _excess(plan, _dead(field, one.filled, judge.level), shift),
                 one.reaches_outer,
             )
         )
-    minimal, moved_only, thinnest, volume, margin, excess, outer = zip(*rows, strict=True)
+    minimal, moved_only, thinnest, volume, margins, excesses, outer = zip(*rows, strict=True)
     return Samples(
         np.array(minimal),
         np.array(moved_only),
         np.array(thinnest, dtype=np.int64),
         np.array(volume),
-        np.stack(margin),
-        np.stack(excess),
+        np.stack(margins),
+        np.stack(excesses),
         np.array(outer),
         solved.failed,
         solved.balance,
         np.full(count, solved.batched),
     )
+
+
+RIM_EXCESS = 0.01
+"""Of the cooled rim, which dies with the zone around it: a little above the level, so that rounding
+does not scatter specks of living tissue over it."""
+
+
+def _dead(field: Floats, filled: Floats, level: float) -> Floats:
+    """By how much what kills exceeds the level, the cooled rim included (n,)."""
+    return np.where(filled > field, RIM_EXCESS, field - level)
 
 
 def _excess(plan: Plan, excess: Floats, shift: Floats) -> NDArray[np.float32]:

@@ -16,9 +16,9 @@ def margin_of(unit: np.ndarray) -> np.ndarray:
 
 
 def test_the_same_prior_is_covered_as_promised() -> None:
-    found = calibrate(
-        margin_of, NAMES, samples=256, truths=20_000, seed=1, shifts={"same": {}}
-    )["same"]
+    found = calibrate(margin_of, NAMES, samples=256, truths=20_000, seed=1, shifts={"same": {}})[
+        "same"
+    ]
     assert found.inside.value == pytest.approx(0.9, abs=0.02)
     assert found.below.value == pytest.approx(0.05, abs=0.015)
     assert found.inside.value + found.below.value + found.above.value == pytest.approx(1.0)

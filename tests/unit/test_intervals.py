@@ -1,4 +1,4 @@
-"""Intervals against the binomial distribution, and with Sobol samples instead of independent ones."""
+"""Intervals against the binomial distribution, and with Sobol instead of independent samples."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,9 @@ def test_quantile_with_no_zone() -> None:
     values = np.array([-np.inf] * 10 + list(np.linspace(0, 1, 90)))
     assert quantile(values, 0.05).value == -np.inf
     assert np.isfinite(quantile(values, 0.5).value)
-    assert quantile(values, 0.5).value == pytest.approx(np.quantile(values[10:], 0.5 * 99 / 89 - 10 / 89))
+    assert quantile(values, 0.5).value == pytest.approx(
+        np.quantile(values[10:], 0.5 * 99 / 89 - 10 / 89)
+    )
 
 
 def test_the_interval_is_honest_for_sobol_samples() -> None:

@@ -138,9 +138,7 @@ def test_a_sample_is_a_single_run(out: Path, scenario: Scenario) -> None:
     assert plain.margin is not None and plain.margin.minimal is not None
     np.testing.assert_allclose(found.samples.minimal, plain.margin.minimal, atol=1e-9)
     np.testing.assert_allclose(found.samples.margin[0], plain.margin.margin, atol=1e-9)
-    assert found.samples.volume[0] == pytest.approx(
-        plain.record.zone.volume, rel=1e-9
-    )
+    assert found.samples.volume[0] == pytest.approx(plain.record.zone.volume, rel=1e-9)
 
 
 def test_the_same_seed_the_same_numbers(out: Path, tiny: Path) -> None:
@@ -181,7 +179,7 @@ def test_an_earlier_study_is_not_replaced_by_mistake(out: Path, tiny: Path) -> N
         (["--max-memory", "0.00001"], "one sample on this mesh takes about"),
         (["--vessel", "porta"], "'porta'; the meshed vessels are: none"),
         (["--vessel", "porta", "--no-heat-sink"], "leave one of them out"),
-        (["--set", "risk.sigma={\"distribution\":\"normal\",\"mean\":0.3,\"sd\":-1}"], "sd: got -1"),
+        (["--set", 'risk.sigma={"distribution":"normal","mean":0.3,"sd":-1}'], "sd: got -1"),
     ],
 )
 def test_bad_commands(
@@ -208,7 +206,9 @@ def test_samples_that_fail(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_everything_fixed_is_refused(scenario: Scenario) -> None:
-    names = [n for n in study.Risk.model_fields if n not in ("remeshed_poses", "interval_half_width")]
+    names = [
+        n for n in study.Risk.model_fields if n not in ("remeshed_poses", "interval_half_width")
+    ]
     fixed = study.Risk.model_validate({name: {"distribution": "fixed"} for name in names})
     with pytest.raises(UsageError, match="every input is fixed"):
         ablasim.risk(scenario.model_copy(update={"risk": fixed}), samples=8)

@@ -108,7 +108,7 @@ def test_what_the_scenario_says_is_taken() -> None:
     assert set(columns["conductivity"]) == {0.6} and set(columns["probe_x"]) == {0.0}
     assert set(columns["death_criterion"]) == {"peak_54C"}
     assert set(columns["sigma"]) == {0.333}
-    assert (3e4 < columns["perfusion_liver"]).all() and (columns["perfusion_liver"] < 6e4).all()
+    assert (columns["perfusion_liver"] > 3e4).all() and (columns["perfusion_liver"] < 6e4).all()
 
 
 def test_a_sample_is_the_scenario_that_it_says() -> None:

@@ -49,6 +49,7 @@ def test_thirteen_inputs_and_a_jump() -> None:
     variances = np.concatenate([weights**2, [2.0**2 / 4, 1.0 / 4]])
     exact = variances / variances.sum()
     names = tuple(f"x{i}" for i in range(13))
+
     def features(u: np.ndarray) -> np.ndarray:
         """As a study gives them: scores, and steps for names."""
         from scipy.special import ndtri
