@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ablasim.errors import UsageError
+from ablasim.errors import ConvergenceError, UsageError
 from ablasim.mesh import TetMesh
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import Progress, ProgressCallback
@@ -95,12 +95,17 @@ def solve_all(
         )
     except batch.NotBatchable as reason:
         return _one_by_one(problems, control, device, dtype, progress, str(reason))
+    except ConvergenceError as reason:
+        # One problem of the batch is enough for that: alone it fails alone.
+        return _one_by_one(problems, control, device, dtype, progress, str(reason))
     peak = np.asarray(found.peak, dtype=np.float64)
     fields: list[Mapping[str, Floats]] = [
         {"peak_C": peak[:, i], **{k: np.asarray(v)[:, i] for k, v in found.damage.items()}}
         for i in range(len(problems))
     ]
-    return Solved(fields, ~np.isfinite(peak).all(axis=0), np.asarray(found.balance_error), True)
+    return Solved(
+        fields, ~np.isfinite(peak).all(axis=0), np.asarray(found.energy["balance_error"]), True
+    )
 
 
 def _one_by_one(
