@@ -5,7 +5,8 @@ patients: hidden inputs, independent of the study's samples, from the same prior
 shifted by some standard deviations, as where the prior is wrong. The share of truths inside the
 interval is the coverage; below its P5 lie those that would surprise on the dangerous side.
 
-Where a truth's probe is displaced, its margin is that of the moved zone, or of a case meshed anew (`true_margins` with `remeshed`), which also tries the treatment of displaced probes.
+Where a truth's probe is displaced, its margin is that of the moved zone, or of a case meshed anew
+(`true_margins` with `remeshed`), which also tries the treatment of displaced probes.
 """
 
 from __future__ import annotations

@@ -179,10 +179,10 @@ def _chunk(plan: Plan, start: int, stop: int, progress: ProgressCallback | None)
                 one.reaches_outer,
             )
         )
-    minimal, moved_only, thinnest, volume, margins, excesses, outer = zip(*rows, strict=True)
+    minimal, uncorrected, thinnest, volume, margins, excesses, outer = zip(*rows, strict=True)
     return Samples(
         np.array(minimal),
-        np.array(moved_only),
+        np.array(uncorrected),
         np.array(thinnest, dtype=np.int64),
         np.array(volume),
         np.stack(margins),
