@@ -25,6 +25,10 @@ LEAST_Q2 = 0.7
 BASE = 4096
 """Points of the base of Saltelli's design."""
 
+MOST_FITTED = 1024
+"""Samples that the surrogate is fitted to, the first of the sequence: its cost grows with the third
+power, and Q2 no more by then."""
+
 
 @dataclass(frozen=True)
 class Sensitivity:
@@ -64,10 +68,11 @@ def sensitivity(
     Args:
         names: of the inputs (d,).
         unit: the samples' points in the unit cube (k, d).
-        values: one each (k,); minus infinity counts as the smallest finite one.
+        values: one each (k,), of which at most `MOST_FITTED` are used; minus infinity counts as the smallest finite one.
         features: see `fit_surrogate`.
         seed: of the design.
     """
+    unit, values = unit[:MOST_FITTED], values[:MOST_FITTED]
     finite = np.isfinite(values)
     if finite.sum() < max(16, 2 * len(names)) or np.ptp(values[finite]) == 0.0:
         return _none(names, float("nan"), len(values), "too few samples, or all alike")
