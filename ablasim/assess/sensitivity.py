@@ -68,7 +68,8 @@ def sensitivity(
     Args:
         names: of the inputs (d,).
         unit: the samples' points in the unit cube (k, d).
-        values: one each (k,), of which at most `MOST_FITTED` are used; minus infinity counts as the smallest finite one.
+        values: one each (k,), of which at most `MOST_FITTED` are used; minus infinity counts as
+            the smallest finite one.
         features: see `fit_surrogate`.
         seed: of the design.
     """
