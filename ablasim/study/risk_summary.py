@@ -146,18 +146,23 @@ def _surface(result: RiskResult, case: Case) -> Group:
         return float(area[mask].sum() / area.sum())
 
     return {
-        "worst_point_mm": (sampler.points[worst] / MM).tolist(),
+        "worst_point_mm": _place(sampler.points[worst]),
         "worst_probability": {
             "value": float(risk.probability[worst]),
             "low": float(risk.low[worst]),
             "high": float(risk.high[worst]),
         },
-        "most_often_thinnest_mm": (sampler.points[often] / MM).tolist(),
+        "most_often_thinnest_mm": _place(sampler.points[often]),
         "fraction_above_5_percent": share(risk.probability > 0.05),
         "fraction_above_50_percent": share(risk.probability > 0.5),
         "fraction_never": share(risk.probability == 0.0),
         "fraction_subcapsular": float(sampler.area[sampler.subcapsular].sum() / sampler.area.sum()),
     }
+
+
+def _place(point: Any) -> list[float]:
+    """A point (3,) [m] in tenths of a millimetre, without a negative zero."""
+    return [float(x) + 0.0 for x in np.round(point / MM, 1)]
 
 
 def _sensitivity(result: RiskResult) -> Group:
