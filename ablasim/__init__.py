@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ablasim.scenario import Scenario, load_scenario
     from ablasim.solve import solve as solve_problem
     from ablasim.solve.solution import Solution
+    from ablasim.study.risk import RiskResult, risk
     from ablasim.study.sweep import SweepResult, sweep
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ _HOMES = {
     "Anatomy": "ablasim.anatomy:Anatomy",
     "Comparison": "ablasim.report.compare:Comparison",
     "Progress": "ablasim.progress:Progress",
+    "RiskResult": "ablasim.study.risk:RiskResult",
     "RunResult": "ablasim.run:RunResult",
     "Scenario": "ablasim.scenario:Scenario",
     "Solution": "ablasim.solve.solution:Solution",
@@ -46,6 +48,7 @@ _HOMES = {
     "load_scenario": "ablasim.scenario:load_scenario",
     "mesh_anatomy": "ablasim.mesh:mesh_anatomy",
     "read_mesh": "ablasim.mesh:read_mesh",
+    "risk": "ablasim.study.risk:risk",
     "run_scenario": "ablasim.run:run",
     "solve_problem": "ablasim.solve:solve",
     "sweep": "ablasim.study.sweep:sweep",
@@ -57,6 +60,7 @@ __all__ = [
     "Anatomy",
     "Comparison",
     "Progress",
+    "RiskResult",
     "RunResult",
     "Scenario",
     "Solution",
@@ -69,6 +73,7 @@ __all__ = [
     "load_scenario",
     "mesh_anatomy",
     "read_mesh",
+    "risk",
     "run_scenario",
     "solve_problem",
     "sweep",

@@ -1,4 +1,4 @@
-"""`ablasim check|mesh|run|sweep|compare|view|info|verify|doctor`.
+"""`ablasim check|mesh|run|risk|sweep|compare|view|info|verify|doctor`.
 
 Heavy imports stand inside the commands: `--help` and `check` load neither JAX, VTK nor the mesher.
 """
@@ -39,6 +39,7 @@ from ablasim.cli_output import (
     set_up_logging,
 )
 from ablasim.cli_progress import show_progress
+from ablasim.cli_risk import risk
 from ablasim.cli_sweep import app as sweep_app
 from ablasim.cli_verify import verify
 from ablasim.errors import ScenarioError, UsageError
@@ -248,6 +249,7 @@ def _refuse_dolfinx_options(scheme: Scheme, degree: int, petsc: str) -> None:
             raise UsageError(f"{name}: only the engine dolfinx reads it; add --engine dolfinx")
 
 
+app.command()(risk)
 app.command()(compare)  # here, since the help lists the commands in this order
 
 

@@ -43,6 +43,13 @@ class Resolution(StrEnum):
     fine = "fine"
 
 
+class Precision(StrEnum):
+    """Floating-point numbers of the solver."""
+
+    float64 = "float64"
+    float32 = "float32"
+
+
 class Kind(StrEnum):
     """Parts of the catalogue."""
 

@@ -150,7 +150,7 @@ def tumour_margin(
     tumour = mesh.region_cells(region)
     if not tumour.any():
         return None
-    nodes, corners = np.unique(_tumour_faces(mesh, tumour), return_inverse=True)
+    nodes, corners = np.unique(tumour_faces(mesh, tumour), return_inverse=True)
     triangles = corners.reshape(-1, 3).astype(np.int32)
     points = mesh.points[nodes]
     area = np.linalg.norm(triangle_normals(points, triangles), axis=1)
@@ -158,7 +158,7 @@ def tumour_margin(
     covered = tet_fraction_above(zone.field[mesh.cells[tumour]], zone.level) @ volumes
     margin = _signed_distance(points, zone.inside[nodes], zone)
 
-    subcapsular, counted = _set_apart(mesh, points, triangles)
+    subcapsular, counted = set_apart(mesh, points, triangles)
     warnings = list(zone.warnings)
     minimal = thinnest = nearest = set_apart_minimal = None
     if not zone.is_empty:
@@ -219,7 +219,7 @@ def _minimal(points: Floats, inside: Mask, zone: LethalZone) -> float | None:
     return -float(surface_distance(candidates, zone.vertices, ends).max())
 
 
-def _tumour_faces(mesh: TetMesh, tumour: Mask) -> NDArray[np.int32]:
+def tumour_faces(mesh: TetMesh, tumour: Mask) -> NDArray[np.int32]:
     """Faces between tumour and other tissue, vessel walls and the outer boundary, normals out.
 
     The walls of probes inside the tumour are no part of its surface.
@@ -243,7 +243,7 @@ def _signed_distance(points: Floats, inside: Mask, zone: LethalZone) -> Floats:
     return np.where(inside, distance, -distance)
 
 
-def _set_apart(mesh: TetMesh, points: Floats, triangles: NDArray[np.int32]) -> tuple[Mask, Mask]:
+def set_apart(mesh: TetMesh, points: Floats, triangles: NDArray[np.int32]) -> tuple[Mask, Mask]:
     """Points (p,) within 5 mm of the capsule, and triangles (q,) that count for the fractions.
 
     The capsule is the interface between the region "outside" and all other tissue.

@@ -73,7 +73,7 @@ def locate(mesh: TetMesh, points: Floats, slack: float = TOLERANCE) -> Places:
         found = tree.query_ball_point(centres[cells], reach[cells], return_sorted=False)
         cell = np.repeat(cells, counts[cells])
         point = np.concatenate(found).astype(np.int64)
-        shares = _barycentric(corners[cell], points[point])
+        shares = barycentric(corners[cell], points[point])
         depth = shares.min(axis=1)
         better = np.flatnonzero(depth >= deepest[point])
         # On a face both neighbours hold the point; of equal indices the last one stays.
@@ -84,7 +84,7 @@ def locate(mesh: TetMesh, points: Floats, slack: float = TOLERANCE) -> Places:
     return Places(mesh.cells[owner].astype(np.int64), weights)
 
 
-def _barycentric(corners: Floats, points: Floats) -> Floats:
+def barycentric(corners: Floats, points: Floats) -> Floats:
     """Coordinates (k, 4) of point i (k, 3) in tetrahedron i (k, 4, 3); NaN in a flat one."""
     a, b, c = (corners[:, i] - corners[:, 0] for i in (1, 2, 3))
     p = points - corners[:, 0]

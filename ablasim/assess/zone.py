@@ -149,14 +149,14 @@ def lethal_zone(
         title, says: of the criterion; see `LethalZone`.
     """
     filled, rim_volume = fill_cooled_rim(mesh, field, level, probes)
-    surface, part, parts = _surface(mesh, filled, level)
+    surface, part, parts = zone_surface(mesh, filled, level)
     if not len(surface.triangles):
         none = dict.fromkeys(mesh.regions, 0.0)
         return LethalZone(level, filled, region_volume=none, title=title, says=says)
     tissue = tet_fraction_above(field[mesh.cells], level) @ mesh.cell_volumes()
     killed = tet_fraction_above(filled[mesh.cells], level) * mesh.cell_volumes()
     by_region = np.bincount(mesh.cell_region, killed, minlength=len(mesh.regions))
-    probe_volume, cap_area = _probe_share(mesh, filled, level, probes)
+    probe_volume, cap_area = probe_share(mesh, filled, level, probes)
     long_axis, short_axis, wide_axis = _extents(surface.vertices, _common_axis(probes))
     area = np.linalg.norm(triangle_normals(surface.vertices, surface.triangles), axis=1).sum()
     return LethalZone(
@@ -180,7 +180,7 @@ def lethal_zone(
     )
 
 
-def _surface(
+def zone_surface(
     mesh: TetMesh, filled: Floats, level: float
 ) -> tuple[CutSurface, NDArray[np.int16], tuple[str, ...]]:
     """Level set in the tissue and the walls inside the zone, welded; the part of each triangle."""
@@ -195,7 +195,7 @@ def _surface(
     return surface, np.concatenate(part), parts
 
 
-def _probe_share(
+def probe_share(
     mesh: TetMesh, filled: Floats, level: float, probes: Sequence[ProbeAxis]
 ) -> tuple[float, float]:
     """Volume of the probes inside the zone [m3] and area of their cross-sections at its edge [m2].

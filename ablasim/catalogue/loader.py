@@ -15,6 +15,7 @@ from ablasim.catalogue.records import (
     CoaxialData,
     Cooling,
     NeedleShape,
+    PriorData,
     ProbeData,
     SarModel,
     Sources,
@@ -156,6 +157,44 @@ def arrhenius(name: str) -> ArrheniusData:
     entry = _entry("arrhenius", name, arrhenius_names())
     values, sources = _quantities(entry)
     return ArrheniusData(name=name, title=entry["title"], sources=sources, **values)
+
+
+@cache
+def prior(name: str, tissue: str = "") -> PriorData:
+    """The prior of an uncertain input.
+
+    Args:
+        name: of the input.
+        tissue: for a prior that differs between tissues; of a tissue without one of its own, that
+            of the first one listed.
+    """
+    entry = _entry("priors", name, prior_names())
+    listed = entry.get("tissues")
+    chosen, known = entry, ""
+    if listed is not None:
+        known = tissue if tissue in listed else next(iter(listed))
+        chosen = listed[known]
+    return PriorData(
+        name=name,
+        title=entry["title"],
+        unit=entry["unit"],
+        prior=chosen["prior"],
+        source=_source(chosen),
+        assumed=bool(chosen.get("assumed", False)),
+        tissue=known,
+    )
+
+
+@cache
+def prior_names() -> tuple[str, ...]:
+    """Names that `prior` knows."""
+    return tuple(_file("priors"))
+
+
+@cache
+def prior_tissues(name: str) -> tuple[str, ...]:
+    """Tissues that have a prior of their own for an input; none where it is one for all."""
+    return tuple(_entry("priors", name, prior_names()).get("tissues", ()))
 
 
 @cache

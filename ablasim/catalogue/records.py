@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 LATENT_HEAT_OF_WATER = 2.26e6
 """Heat of vaporisation of water at 100 °C [J/kg]."""
@@ -292,3 +292,26 @@ class ArrheniusData:
     activation_energy: float  # Ea [J/mol]
     title: str = ""
     sources: Sources = field(default=_NO_SOURCES, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class PriorData:
+    """What is known beforehand of one uncertain input.
+
+    Attributes:
+        name: of the input.
+        title: for people.
+        unit: of its values.
+        prior: the distribution as a scenario writes it.
+        source: where it comes from, in words.
+        assumed: that no published source stands behind it.
+        tissue: that it is for; empty for any.
+    """
+
+    name: str
+    title: str
+    unit: str
+    prior: Mapping[str, Any]
+    source: str
+    assumed: bool
+    tissue: str = ""

@@ -32,6 +32,8 @@ class Kind:
 
 RUN = Kind("an ablasim run", "summary.json", frozenset({"inputs_sha256", "versions", "notice"}))
 
+RISK = Kind("an ablasim risk study", "risk.json", frozenset({"inputs_sha256", "samples", "notice"}))
+
 RESOURCE_ERRORS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
 )

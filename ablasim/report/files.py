@@ -35,6 +35,7 @@ __all__ = [
     "write_run",
     "write_summary",
     "write_surfaces",
+    "zone_surface_data",
 ]
 
 Floats = NDArray[np.float64]
@@ -64,7 +65,7 @@ def write_run(directory: Path, record: RunRecord) -> dict[str, Any]:
 
 def write_surfaces(directory: Path, record: RunRecord) -> None:
     """Write lethal_zone.vtp and, where there is a tumour, tumour_margin.vtp."""
-    save_mesh(_zone_surface(record.zone), directory / "lethal_zone.vtp")
+    save_mesh(zone_surface_data(record.zone), directory / "lethal_zone.vtp")
     if record.margin is not None:
         save_mesh(_margin_surface(record.margin), directory / "tumour_margin.vtp")
 
@@ -113,7 +114,8 @@ def _anatomy(mesh: TetMesh) -> pv.PolyData:
     return surface
 
 
-def _zone_surface(zone: LethalZone) -> pv.PolyData:
+def zone_surface_data(zone: LethalZone) -> pv.PolyData:
+    """A zone's surface with what each triangle faces."""
     surface = polydata(zone.vertices, zone.triangles)
     surface.cell_data["part"] = zone.triangle_part.astype(np.int32)
     surface.field_data["parts"] = list(zone.parts)

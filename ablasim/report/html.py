@@ -6,13 +6,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-import ablasim.catalogue
 from ablasim.report import tables
 from ablasim.report.curves import history_figure, read_history
 from ablasim.report.palette import (
@@ -22,6 +20,7 @@ from ablasim.report.palette import (
     margin_text,
     number_text,
 )
+from ablasim.report.risk_words import evidence
 from ablasim.report.saved import SavedRun, load_run
 from ablasim.report.words import (
     HEAT_SINK_DIAMETER_MM,
@@ -35,7 +34,6 @@ from ablasim.report.words import (
     verdict,
     vessel_distances,
 )
-from ablasim.safe_yaml import read_document
 
 Row = tuple[str, ...]
 
@@ -118,14 +116,6 @@ def _page(run: SavedRun) -> str:
         scenario=_text(run.directory / "scenario.yaml"),
         evidence=evidence(),
     )
-
-
-@cache
-def evidence() -> Mapping[str, Any]:
-    """The published evidence that the report quotes, each number with its source."""
-    path = Path(ablasim.catalogue.__file__).with_name("margin_evidence.yaml")
-    content: Mapping[str, Any] = read_document(path).data
-    return content
 
 
 def heat_sink(run: SavedRun, distances: tuple[VesselDistance, ...]) -> HeatSink | None:

@@ -66,7 +66,7 @@ def render(directory: Path, views: Sequence[View]) -> tuple[tuple[bytes, ...], s
     """
     with tempfile.TemporaryDirectory(prefix="ablasim-3d-") as folder:
         order = json.dumps([asdict(view) for view in views])
-        problem = _in_child(
+        problem = in_child(
             ["-m", "ablasim.report.offscreen", str(Path(directory).resolve()), folder, order]
         )
         targets = [Path(folder) / f"{number}.png" for number in range(len(views))]
@@ -82,11 +82,12 @@ def rendering_problem() -> str | None:
         "import pyvista as pv; p = pv.Plotter(off_screen=True, window_size=[64, 64]); "
         "p.add_mesh(pv.Sphere()); assert p.screenshot(return_img=True).std() > 1"
     )
-    return _in_child(["-c", program]) or None
+    return in_child(["-c", program]) or None
 
 
-def _in_child(arguments: list[str]) -> str:
-    """Run Python without a display; an empty string when all went well, else the reason."""
+def in_child(arguments: list[str]) -> str:
+    """Run Python with `arguments` and without a display; empty where all went well, else the
+    reason."""
     environment = {
         key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")
     }

@@ -177,6 +177,10 @@ class Slice:
         """Where the plane cuts the zone of a criterion other than a peak temperature."""
         return self.lines(ZONE_FIELD, level)
 
+    def values(self, name: str) -> Array:
+        """An array at the corners of the cut's triangles (n,)."""
+        return np.asarray(self._cut.point_data[name], dtype=np.float64)
+
     def lines(self, name: str, level: float) -> tuple[Polyline, ...]:
         """Lines along which an array has a value; none without the array or the value."""
         if name not in self._cut.point_data or len(self.triangles) == 0:

@@ -69,7 +69,7 @@ def build_summary(record: RunRecord) -> Group:
         "surfaces": _surfaces(record),
         "tissues": {region: _tissue(data) for region, data in record.tissues.items()},
         "scenario": scenario.model_dump(mode="json", exclude_none=True),
-        "versions": _versions(),
+        "versions": versions(),
         "inputs_sha256": inputs_sha256(scenario),
     }
     tidied: Group = tidy(summary)
@@ -355,7 +355,8 @@ def _tissue(data: TissueData) -> Group:
     return group
 
 
-def _versions() -> Group:
+def versions() -> Group:
+    """Versions of ablasim, Python and the packages that decide a result."""
     found: Group = {"ablasim": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:

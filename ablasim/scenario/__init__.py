@@ -40,6 +40,7 @@ from ablasim.scenario.protocol import (
     VoltageProtocol,
     Wiring,
 )
+from ablasim.scenario.risk import Risk
 from ablasim.scenario.treatment import (
     Assessment,
     Boundary,
@@ -73,6 +74,7 @@ __all__ = [
     "PulsedProtocol",
     "RampProtocol",
     "RegionTissues",
+    "Risk",
     "Scenario",
     "Sphere",
     "SphereBlock",

@@ -16,6 +16,7 @@ from ablasim.safe_yaml import dotted, dump
 from ablasim.scenario.anatomy import IdealAnatomy, LabelMap, OwnMesh
 from ablasim.scenario.fields import Name, Section, Text
 from ablasim.scenario.protocol import Protocol
+from ablasim.scenario.risk import Risk
 from ablasim.scenario.rules import Draft, broken_rules
 from ablasim.scenario.treatment import (
     Assessment,
@@ -52,6 +53,9 @@ class Scenario(Section):
     boundary: Boundary = Boundary()
     assessment: Assessment = Assessment()
     numerics: Numerics = Numerics()
+    risk: Risk | None = Field(
+        default=None, description="what is uncertain, for `ablasim risk`; a run does not read it"
+    )
 
     @model_validator(mode="after")
     def _follows_the_rules(self) -> Scenario:
@@ -80,11 +84,11 @@ def json_schema() -> dict[str, Any]:
 
 
 def inputs_sha256(scenario: Scenario) -> str:
-    """Hash of everything that decides a result: the resolved scenario and the files it names.
+    """Hash of everything that decides a run: the resolved scenario and the files it names.
 
-    The place of a file does not count, its bytes do.
+    The place of a file does not count, its bytes do. The section `risk` decides no run.
     """
-    content = scenario.model_dump(mode="json")
+    content = scenario.model_dump(mode="json", exclude={"risk"})
     for key in FILE_SECTIONS:
         if content[key] is not None:
             content[key]["file"] = _file_sha256(Path(content[key]["file"]))

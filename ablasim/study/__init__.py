@@ -1,1 +1,1 @@
-"""Many runs: sweeps over the fields of a scenario."""
+"""Many runs: the risk of an incomplete margin, and sweeps over the fields of a scenario."""

@@ -83,7 +83,7 @@ widget.InvokeEvent("InteractionEvent")
 assert "section" not in plotter.actors
 plotter.close()
 """
-    assert offscreen._in_child(["-c", program]) == ""
+    assert offscreen.in_child(["-c", program]) == ""
 
 
 def test_the_thinnest_point_is_in_sight(run_dir: Path) -> None:

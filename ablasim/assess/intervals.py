@@ -1,0 +1,98 @@
+"""Intervals of probabilities and quantiles from samples.
+
+The probability of an event that happened k times in n samples has Wilson's interval
+
+    (p + z2/2n -+ z sqrt(p (1 - p)/n + z2/4n2)) / (1 + z2/n),   p = k/n,  z2 = z^2,
+
+which stays honest where k is 0 or n. It holds for independent samples. Those of a scrambled Sobol
+sequence estimate a probability with about that error or less, so that the interval errs on the wide
+side. (Independent scrambles would give an interval of their own, but none at all where the event
+never happened, and each of them would have to be small.) A quantile has the interval between two of
+the sorted samples that the binomial distribution gives, whatever the distribution of the values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+from scipy.stats import binom
+
+Floats = NDArray[np.float64]
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval.
+
+    Attributes:
+        value: the estimate.
+        low, high: ends of the interval.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of the interval."""
+        return 0.5 * (self.high - self.low)
+
+
+def probability(happened: NDArray[np.bool_], confidence: float = CONFIDENCE) -> Estimate:
+    """Probability of an event and its Wilson interval.
+
+    Args:
+        happened: in each sample (n,), at least one.
+        confidence: of the interval.
+    """
+    count = len(happened)
+    share = float(np.count_nonzero(happened)) / count
+    low, high = wilson(np.array([share]), count, confidence)
+    return Estimate(share, float(low[0]), float(high[0]))
+
+
+def wilson(shares: Floats, count: int, confidence: float = CONFIDENCE) -> tuple[Floats, Floats]:
+    """Ends of Wilson's interval for shares (...) of `count` samples."""
+    z = float(ndtri(0.5 + 0.5 * confidence))
+    centre = shares + z**2 / (2 * count)
+    spread = z * np.sqrt(shares * (1.0 - shares) / count + (z / (2 * count)) ** 2)
+    scale = 1.0 + z**2 / count
+    low, high = (centre - spread) / scale, (centre + spread) / scale
+    # exact at the ends, where rounding would leave 1e-18
+    return np.where(shares == 0.0, 0.0, low), np.where(shares == 1.0, 1.0, high)
+
+
+def quantile(values: Floats, level: float, confidence: float = CONFIDENCE) -> Estimate:
+    """A quantile of a distribution and an interval that holds for any distribution.
+
+    Args:
+        values: samples (n,); minus infinity counts as smaller than any.
+        level: 0.05 for P5.
+        confidence: of the interval; less is reached where the samples are too few for it.
+    """
+    ordered = np.sort(values)
+    count = len(ordered)
+    tail = 0.5 * (1.0 - confidence)
+    low = int(binom.ppf(tail, count, level)) - 1
+    high = int(binom.ppf(1.0 - tail, count, level))
+    return Estimate(
+        _between(ordered, level),
+        float(ordered[max(low, 0)]),
+        float(ordered[min(high, count - 1)]),
+    )
+
+
+def _between(ordered: Floats, level: float) -> float:
+    """NumPy's linear quantile, which infinite values do not turn into NaN."""
+    place = level * (len(ordered) - 1)
+    below = int(place)
+    first, second = float(ordered[below]), float(ordered[min(below + 1, len(ordered) - 1)])
+    if first == second or place == below:
+        return first
+    return first + (place - below) * (second - first) if np.isfinite(first) else first

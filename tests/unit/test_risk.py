@@ -1,0 +1,323 @@
+"""A whole study on a tiny mesh of one's own, and its parts on arrays."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pyvista as pv
+from simple_meshes import MM, ball, needle_mesh
+
+import ablasim
+from ablasim.assess.intervals import probability
+from ablasim.assess.margin import NearVessel
+from ablasim.assess.risk import (
+    columnwise_quantiles,
+    convergence,
+    margin_risk,
+    narrow_enough,
+    surface_risk,
+)
+from ablasim.cli import main
+from ablasim.errors import ConvergenceError, UsageError
+from ablasim.mesh import TetMesh, write_mesh
+from ablasim.progress import Progress
+from ablasim.scenario import Scenario, load_scenario
+from ablasim.scenario.risk import Risk
+from ablasim.study.batches import Solved, chunk_size
+from ablasim.study.case import prepare
+from ablasim.study.displacement import Correction, MovedField, no_correction
+from ablasim.study.heat_sink import chosen_vessels, vessel_cost
+from ablasim.study.priors import AXES, uncertain_inputs
+from ablasim.study.sampling import ChunkStore, Plan, Samples, run_chunks
+
+TINY = """\
+name: tiny
+mesh:
+  file: tiny.msh
+  regions: {liver: [liver], tumour: [tumour]}
+  surfaces:
+    outer: [outer]
+    probe.0.active: [probe.0.active]
+    probe.0.shaft: [probe.0.shaft]
+probes:
+  - {model: cooled_needle_17g_30mm, tip_mm: [0, 0, -15], entry_mm: [0, 0, 90]}
+protocol: {mode: power, power_W: 40, duration_s: 90}
+assessment: {target_margin_mm: 3}
+numerics: {resolution: preview}
+risk: {interval_half_width: 0.001}
+"""
+
+
+MEMORY = "0.012"
+"""[GB] in which four samples of the tiny mesh are computed together."""
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A scenario with a coarse mesh: a needle through a tumour of 10 mm, 1200 points."""
+    folder = tmp_path_factory.mktemp("tiny")
+    plain = needle_mesh(rings=9, sectors=12, layers=20)
+    centres = plain.points[plain.cells].mean(axis=1)
+    region = ball((0.0, 0.0, 0.0), 5 * MM)(centres).astype(np.int16)
+    mesh = TetMesh(
+        plain.points, plain.cells, region, ("liver", "tumour"),
+        plain.faces, plain.face_surface, plain.surfaces,
+    )  # fmt: skip
+    write_mesh(mesh, folder / "tiny.msh")
+    (folder / "tiny.yaml").write_text(TINY)
+    return folder / "tiny.yaml"
+
+
+@pytest.fixture(scope="module")
+def scenario(tiny: Path) -> Scenario:
+    return load_scenario(tiny)
+
+
+@pytest.fixture(scope="module")
+def out(tiny: Path) -> Iterator[Path]:
+    """A study of eight samples by the command line."""
+    place = tiny.parent / "out"
+    words = ["risk", str(tiny), "-o", str(place), "-n", "8", "--seed", "5", "-q"]
+    assert main([*words, "--device", "cpu", "--max-memory", MEMORY]) == 0
+    yield place
+
+
+def test_the_files_of_a_study(out: Path, tiny: Path) -> None:
+    names = {path.name for path in out.iterdir()}
+    assert names >= {
+        "risk.json", "samples.csv", "tumour_risk.vtp", "zone_p5.vtp", "zone_p50.vtp",
+        "zone_p95.vtp", "scenario.yaml", "preview.png", "report.html", "nominal",
+    }  # fmt: skip
+    assert [path.name for path in tiny.parent.glob(".out*")] == [], "chunks are left behind"
+    summary = json.loads((out / "risk.json").read_text())
+    assert summary["notice"].startswith("Research software")
+    assert summary["samples"]["used"] == 8 and not summary["samples"]["stopped_early"]
+    with (out / "samples.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    margins = np.array([float(row["minimal_margin_mm"]) for row in rows])
+    chance = summary["probability"]["margin_below_0"]
+    assert chance["value"] == pytest.approx((margins < 0).mean())
+    assert chance["low"] <= chance["value"] <= chance["high"]
+    assert summary["margin_mm"]["p50"]["value"] == pytest.approx(np.median(margins), abs=1e-6)
+    volumes = [summary["zones"][key]["volume_ml"] for key in ("p5", "p50", "p95")]
+    assert volumes == sorted(volumes) and volumes[0] < volumes[2]
+    surface = pv.read(out / "tumour_risk.vtp")
+    worst = np.max(surface.point_data["probability"])
+    assert worst == pytest.approx(summary["surface"]["worst_probability"]["value"])
+    # no margin anywhere is below the minimal one of its own sample
+    assert worst <= chance["value"] + 1e-12
+    assert "cannot be corrected" in summary["displacement"]["method"]
+    page = (out / "report.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page
+    assert "assumed here; no source" in page
+
+
+def test_a_sample_is_a_single_run(scenario: Scenario) -> None:
+    """The margin of a sample without displacement is that of `ablasim run` with its numbers."""
+    case = prepare(scenario)
+    inputs = uncertain_inputs(scenario, case.problem, case.tissues)
+    columns = inputs.draw(np.full((1, len(inputs.varied)), 0.3))
+    nominal = {entry.name: entry.nominal for entry in inputs.varied}
+    for name in ("heat_capacity", "sigma", "sigma_slope", "perfusion_shutdown", *AXES):
+        columns[name] = np.array([nominal[name]])
+    columns["death_criterion"] = np.array(["peak_54C"])
+    plan = Plan(
+        case, columns, no_correction(""), None, np.empty(0, dtype=np.int64), 4, "cpu", "float64"
+    )
+    found = run_chunks(plan)
+    assert scenario.mesh is not None
+    tissue = {
+        "perfusion_W_m3K": float(columns["perfusion_liver"][0]),
+        "conductivity_W_mK": float(columns["conductivity"][0]),
+    }
+    tumour = {**tissue, "perfusion_W_m3K": float(columns["perfusion_tumour"][0])}
+    changes = {
+        "tissues": {"liver": tissue, case.tissues["tumour"]: tumour},
+        "protocol.power_W": 40.0 * float(columns["net_power"][0]),
+        "assessment.criterion": "peak_54C",
+    }
+    single = load_scenario(Path(scenario.mesh.file).with_name("tiny.yaml"), changes)
+    plain = ablasim.run_scenario(single, device="cpu")
+    assert plain.margin is not None and plain.margin.minimal is not None
+    assert found.minimal[0] == pytest.approx(plain.margin.minimal, abs=1e-9)
+    np.testing.assert_allclose(found.margin[0], plain.margin.margin, atol=1e-9)
+    assert found.volume[0] == pytest.approx(plain.record.zone.volume, rel=1e-9)
+
+
+@pytest.mark.slow
+def test_an_interrupted_study_goes_on(out: Path, tiny: Path) -> None:
+    """After its first chunk; the same seed gives the same numbers to the last digit."""
+    again = tiny.parent / "again"
+
+    def stops(event: Progress) -> None:
+        if event.stage == "samples" and "P(margin" in event.message:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ablasim.risk(
+            load_scenario(tiny), samples=8, seed=5, out=again, device="cpu",
+            max_memory=float(MEMORY), progress=stops,
+        )  # fmt: skip
+    assert not again.exists() and len(list(tiny.parent.glob(".again.risk/chunk-*.npz"))) == 1
+    words = ["risk", str(tiny), "-o", str(again), "-n", "8", "--seed", "5", "-q"]
+    assert main([*words, "--device", "cpu", "--max-memory", MEMORY]) == 0
+    assert (again / "samples.csv").read_bytes() == (out / "samples.csv").read_bytes()
+    assert (again / "tumour_risk.vtp").read_bytes() == (out / "tumour_risk.vtp").read_bytes()
+
+
+def test_an_earlier_study_is_not_replaced_by_mistake(out: Path, tiny: Path) -> None:
+    assert main(["risk", str(tiny), "-o", str(out), "-q"]) == 2
+    assert main(["risk", str(tiny), "-o", str(tiny.parent), "-q", "--force"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-n", "4"], "--samples: got 4; must be from 8"),
+        (["--seed", "-1"], "--seed: got -1"),
+        (["--max-memory", "0"], "greater than 0 GB"),
+        (["--max-memory", "0.00001"], "one sample on this mesh takes about"),
+        (["--vessel", "porta"], "'porta'; the meshed vessels are: none"),
+        (["--vessel", "porta", "--no-heat-sink"], "leave one of them out"),
+        (["--set", 'risk.sigma={"distribution":"normal","mean":0.3,"sd":-1}'], "sd: got -1"),
+    ],
+)
+def test_bad_commands(
+    tiny: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tiny.parent / "never"
+    assert main(["risk", str(tiny), "-o", str(place), "-q", *words]) == 2
+    printed = capsys.readouterr().err
+    assert message in printed and "Traceback" not in printed
+    assert not place.exists()
+
+
+def test_samples_that_fail(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ablasim.study import sampling
+
+    def gives_up(problems: Any, control: Any, **_: Any) -> Solved:
+        fields = [{"peak_C": np.full(len(problems[0].mesh.points), 37.0)} for _ in problems]
+        count = len(problems)
+        return Solved(fields, np.arange(count) == 0, np.zeros(count), False)
+
+    monkeypatch.setattr(sampling, "solve_all", gives_up)
+    with pytest.raises(ConvergenceError, match="gave up in 1 of 8 samples"):
+        ablasim.risk(scenario, samples=8, device="cpu")
+
+
+def test_everything_fixed_is_refused(scenario: Scenario) -> None:
+    names = [n for n in Risk.model_fields if n not in ("remeshed_poses", "interval_half_width")]
+    fixed = Risk.model_validate({name: {"distribution": "fixed"} for name in names})
+    with pytest.raises(UsageError, match="every input is fixed"):
+        ablasim.risk(scenario.model_copy(update={"risk": fixed}), samples=8)
+
+
+def test_chunks_follow_from_memory_alone(scenario: Scenario) -> None:
+    mesh = prepare(scenario).mesh
+    assert chunk_size(mesh, "float64", None) == 64
+    sizes = [chunk_size(mesh, "float64", memory) for memory in (0.003, 0.03, 0.3, 30.0)]
+    assert sizes == sorted(sizes) and sizes[0] < sizes[-1] == 64
+    assert all(size & (size - 1) == 0 for size in sizes)
+    assert chunk_size(mesh, "float32", 0.01) >= chunk_size(mesh, "float64", 0.01)
+
+
+def test_a_damaged_chunk_is_computed_again(tmp_path: Path) -> None:
+    one = Samples(*(np.zeros((2, 3)) if name in ("margin", "excess") else np.zeros(2)
+                    for name in Samples.names()))  # fmt: skip
+    store = ChunkStore(tmp_path / "kept", "key")
+    store.save(0, one)
+    assert store.load(0) is not None and store.load(1) is None
+    assert ChunkStore(tmp_path / "kept", "other").load(0) is None
+    path = tmp_path / "kept" / "chunk-0000.npz"
+    path.write_bytes(path.read_bytes()[:200])
+    assert store.load(0) is None and not path.exists()
+
+
+def test_statistics_of_margins() -> None:
+    minimal = np.linspace(-1.0, 3.0, 401) * MM
+    found = margin_risk(minimal, minimal + 1.0, 2.0 * MM)
+    assert found.below_zero.value == pytest.approx(100 / 401)
+    assert found.below_target.value == pytest.approx(300 / 401)
+    values = [estimate.value / MM for estimate in found.margin]
+    assert values == pytest.approx([-0.8, 1.0, 2.8])
+    assert not narrow_enough(minimal[:32], 0.0, 0.5), "too few samples are never enough"
+    assert narrow_enough(minimal, 2.0 * MM, 0.05)
+    assert not narrow_enough(minimal, 2.0 * MM, 0.02)
+    counts = [count for count, _, _ in convergence(minimal, 0.0)]
+    assert counts == [16, 32, 64, 128, 256, 401]
+
+
+def test_risk_of_every_point() -> None:
+    margin = np.array([[-1.0, 2.0, -np.inf], [1.0, 2.0, -np.inf], [2.0, 4.0, 1.0], [3.0, 2.0, 1.0]])
+    found = surface_risk(margin * MM, 3.0 * MM)
+    np.testing.assert_allclose(found.probability, [0.25, 0.0, 0.5])
+    np.testing.assert_allclose(found.below_target, [0.75, 0.75, 1.0])
+    assert (found.low <= found.probability).all() and (found.probability <= found.high).all()
+    np.testing.assert_allclose(
+        columnwise_quantiles(margin[:, :2], (0.05, 0.5)), np.quantile(margin[:, :2], (0.05, 0.5), 0)
+    )
+    assert columnwise_quantiles(margin, (0.05,))[0, 2] == -np.inf
+
+
+def test_correction_is_interpolated_axis_by_axis() -> None:
+    values = np.arange(12.0).reshape(3, 2, 2)
+    correction = Correction(np.array([2.0, 2.0, 0.0]) * MM, values)
+    np.testing.assert_allclose(correction.at(np.array([2.0, 0.0, 0.0]) * MM), values[0, 0])
+    np.testing.assert_allclose(correction.at(np.array([-2.0, 0.0, 0.0]) * MM), values[0, 1])
+    both = 0.5 * values[0, 0] + 1.5 * values[1, 1]
+    np.testing.assert_allclose(correction.at(np.array([1.0, -3.0, 5.0]) * MM), both)
+    assert Correction(np.zeros(3), np.empty((3, 2, 0))).at(np.ones(3)) is None
+
+
+def test_a_moved_field(scenario: Scenario) -> None:
+    """A linear field is carried exactly: f(x - d), the sign included."""
+    case = prepare(scenario)
+    away = np.hypot(case.mesh.points[:, 0] - 8 * MM, case.mesh.points[:, 1])
+    nodes = np.flatnonzero((away < 3 * MM) & (np.abs(case.mesh.points[:, 2]) < 5 * MM))
+    values = case.mesh.points @ np.array([1.0, 2.0, -3.0])
+    shift = np.array([1.0, -0.5, 2.0]) * MM
+    got = MovedField(case, nodes).at(values, shift)
+    expected = (case.mesh.points[nodes] - shift) @ np.array([1.0, 2.0, -3.0])
+    np.testing.assert_allclose(got, expected, atol=1e-9)
+
+
+def margins(values: np.ndarray) -> Samples:
+    count = len(values)
+    return Samples(
+        values, values, np.zeros(count, dtype=int), values, values[:, None],
+        np.empty((count, 0), dtype=np.float32), np.zeros(count, bool), np.zeros(count, bool),
+        np.zeros(count), np.zeros(count, bool),
+    )  # fmt: skip
+
+
+def test_the_account_of_a_vessel() -> None:
+    """A vessel that costs exactly 2 mm; pairs are compared, not distributions."""
+    without = np.linspace(-1.0, 9.0, 101) * MM
+    rng = np.random.default_rng(0)
+    rng.shuffle(without)
+    vessel = NearVessel("porta", "portal_vein", 6 * MM, 1 * MM)
+    found = vessel_cost(vessel, margins(without - 2.0 * MM), margins(without), 5.0 * MM)
+    assert [estimate.value / MM for estimate in found.cost] == pytest.approx([2.0, 2.0, 2.0])
+    assert found.without_it == probability(without < 0.0)
+    assert found.sentence == (
+        "porta: this vessel costs 2.0 mm of margin (median; 5 to 95 %: 2.0 to 2.0 mm), and raises"
+        " P(margin < 0) from 10 % to 30 %."
+    )
+    same = vessel_cost(vessel, margins(without), margins(without + 0.1 * MM), 5.0 * MM)
+    assert "hardly changes the margin" in same.sentence
+
+
+def test_vessels_by_the_clinical_rule() -> None:
+    near = tuple(
+        NearVessel(name, "portal_vein", diameter * MM, distance * MM)
+        for name, diameter, distance in (("a", 6, 1), ("b", 2, 1), ("c", 6, 8))
+    )
+    told: list[str] = []
+    assert [v.name for v in chosen_vessels(near, None, told.append)] == ["a"]
+    assert [v.name for v in chosen_vessels(near, ("c",), told.append)] == ["c"]
+    chosen_vessels(near, ("d",), told.append)
+    assert told == ["got 'd'; the meshed vessels are: a, b, c"]
