@@ -27,7 +27,7 @@ from ablasim.mesh import TetMesh, write_mesh
 from ablasim.progress import Progress
 from ablasim.scenario import Scenario, load_scenario
 from ablasim.scenario.risk import Risk
-from ablasim.study.batches import Solved, chunk_size
+from ablasim.study.batches import LARGEST_CHUNK, Solved, chunk_size
 from ablasim.study.case import prepare
 from ablasim.study.displacement import Correction, MovedField, no_correction
 from ablasim.study.heat_sink import chosen_vessels, vessel_cost
@@ -218,9 +218,9 @@ def test_everything_fixed_is_refused(scenario: Scenario) -> None:
 
 def test_chunks_follow_from_memory_alone(scenario: Scenario) -> None:
     mesh = prepare(scenario).mesh
-    assert chunk_size(mesh, "float64", None) == 64
+    assert chunk_size(mesh, "float64", None) == LARGEST_CHUNK
     sizes = [chunk_size(mesh, "float64", memory) for memory in (0.003, 0.03, 0.3, 30.0)]
-    assert sizes == sorted(sizes) and sizes[0] < sizes[-1] == 64
+    assert sizes == sorted(sizes) and sizes[0] < sizes[-1] == LARGEST_CHUNK
     assert all(size & (size - 1) == 0 for size in sizes)
     assert chunk_size(mesh, "float32", 0.01) >= chunk_size(mesh, "float64", 0.01)
 
