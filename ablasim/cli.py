@@ -21,10 +21,12 @@ from ablasim.cli_options import (
     Debug,
     Device,
     Engine,
+    Force,
     Json,
     Overrides,
     Quiet,
     ResolutionOption,
+    Resume,
     ScenarioFile,
     Scheme,
     Verbose,
@@ -186,13 +188,8 @@ def run(
         ),
     ] = "",
     device: Annotated[Device, typer.Option("--device", help="Where to compute.")] = Device.auto,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the results of an earlier run in DIR.")
-    ] = False,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume/--no-resume", help="Continue from the checkpoint of a stopped run."),
-    ] = True,
+    force: Force = False,
+    resume: Resume = True,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,

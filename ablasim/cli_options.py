@@ -77,6 +77,10 @@ ResolutionOption = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Every step of the way.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace earlier results in DIR.")]
+Resume = Annotated[
+    bool, typer.Option("--resume/--no-resume", help="Continue what was interrupted.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 

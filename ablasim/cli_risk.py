@@ -11,11 +11,13 @@ import typer
 from ablasim.cli_options import (
     Debug,
     Device,
+    Force,
     Json,
     Overrides,
     Precision,
     Quiet,
     ResolutionOption,
+    Resume,
     ScenarioFile,
     Verbose,
     changes_of,
@@ -65,13 +67,8 @@ def risk(
             "--vessel", metavar="NAME", help="Such vessels instead of the rule's. May be repeated."
         ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the results of an earlier study in DIR.")
-    ] = False,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume/--no-resume", help="Take what an interrupted study has finished."),
-    ] = True,
+    force: Force = False,
+    resume: Resume = True,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,

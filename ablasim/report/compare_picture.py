@@ -38,8 +38,9 @@ from ablasim.report.palette import (
     ZONE_COLOUR,
     vessel_look,
 )
-from ablasim.report.preview import PANEL_TITLE, temperature_bar
+from ablasim.report.preview import temperature_bar
 from ablasim.report.saved import SavedRun
+from ablasim.report.sheet import PANEL_TITLE
 
 SIZE_INCH = (17.7, 9.6)
 DPI = 125

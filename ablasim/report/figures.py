@@ -255,32 +255,38 @@ def _mark_thinnest(axes: Axes, run: SavedRun, view: Slice, half_width: float) ->
     margin = run.group("margin").get("minimal_mm")
     if point is None or margin is None or abs(float(view.plane.distance(point)[0])) > SHOWN_MM:
         return
+    entry = margin_class(float(margin))
     place = view.plane.project(point)[0]
+    draw_tag(axes, place, margin_text(float(margin)), (entry.colour, entry.ink), half_width)
+
+
+def draw_tag(axes: Axes, place: Array, text: str, look: tuple[str, str], half_width: float) -> None:
+    """A diamond at a place, with a tag towards the picture's middle, away from the vessel that
+    usually lies outside the tumour; `look` is the colour and that of the writing on it."""
+    colour, ink = look
     axes.plot(
         *place,
         marker="D",
         markersize=7.5,
-        markerfacecolor=margin_class(float(margin)).colour,
+        markerfacecolor=colour,
         markeredgecolor="#FFFFFF",
         markeredgewidth=1.4,
         linestyle="none",
         zorder=6,
     )
-    # A tag towards the picture's middle, away from the vessel that usually lies outside the tumour.
     side = -1.0 if place[0] > 0.0 else 1.0
-    entry = margin_class(float(margin))
     axes.text(
         place[0] + side * 0.04 * half_width,
         place[1] - 0.09 * half_width,
-        margin_text(float(margin)),
-        color=entry.ink,
+        text,
+        color=ink,
         fontsize=9,
         weight="bold",
         ha="right" if side < 0 else "left",
         va="center",
         zorder=7,
         clip_on=True,
-        bbox={"boxstyle": "round,pad=0.18", "facecolor": entry.colour, "edgecolor": "#FFFFFF"},
+        bbox={"boxstyle": "round,pad=0.18", "facecolor": colour, "edgecolor": "#FFFFFF"},
     )
 
 

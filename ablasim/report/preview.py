@@ -8,7 +8,6 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from textwrap import fill
-from typing import Any
 
 import numpy as np
 from matplotlib import colormaps, image
@@ -35,6 +34,19 @@ from ablasim.report.palette import (
     number_text,
 )
 from ablasim.report.saved import SavedRun, load_run
+from ablasim.report.sheet import (
+    COLUMNS,
+    DPI,
+    FAINT,
+    GAP,
+    MARGIN,
+    PANEL,
+    PANEL_TITLE,
+    ROWS,
+    SIDE,
+    SIZE_INCH,
+    place_axes,
+)
 from ablasim.report.slices import LabelOutlines, cut, needle_plane, standard_planes
 from ablasim.report.solid import reach, scene_half_height
 from ablasim.report.words import (
@@ -43,23 +55,6 @@ from ablasim.report.words import (
     protocol_line,
     thinnest_place,
 )
-
-SIZE_INCH = (16.0, 10.1)
-DPI = 125
-PANEL = 4.05
-GAP = 0.18
-MARGIN = 0.25
-COLUMNS = tuple(MARGIN + number * (PANEL + GAP) for number in range(3))
-ROWS = (4.75, 0.36)
-SIDE = COLUMNS[2] + PANEL + 0.25
-FAINT = "#5A6370"
-PANEL_TITLE: dict[str, Any] = {
-    "fontsize": 11,
-    "loc": "left",
-    "color": INK,
-    "pad": 4,
-    "weight": "bold",
-}
 
 __all__ = ["LabelOutlines", "write_preview"]
 
@@ -93,14 +88,13 @@ def write_preview(
         planes.append(extra)
     places = [(left, ROWS[0]) for left in COLUMNS] + [(COLUMNS[0], ROWS[1])]
     for plane, (left, low) in zip(planes, places, strict=False):
-        axes = _axes(figure, left, low, PANEL, PANEL)
+        axes = place_axes(figure, left, low, PANEL, PANEL)
         draw_slice(axes, run, cut(run, plane), half_width=half_width, labels=labels)
         axes.set_title(plane.title, **PANEL_TITLE)
-    rooms = [(_axes(figure, COLUMNS[1], ROWS[1], 2 * PANEL + GAP, PANEL), View(clip=False))]
+    rooms = [(place_axes(figure, COLUMNS[1], ROWS[1], 2 * PANEL + GAP, PANEL), View(clip=False))]
     if extra is None:
-        rooms.append(
-            (_axes(figure, COLUMNS[0], ROWS[1], PANEL, PANEL), View(clip=False, other_side=True))
-        )
+        beside = place_axes(figure, COLUMNS[0], ROWS[1], PANEL, PANEL)
+        rooms.append((beside, View(clip=False, other_side=True)))
     warnings = _draw_solid(rooms, run, solid)
     _draw_header(figure, run)
     _draw_side(figure, run, labels)
@@ -123,13 +117,6 @@ def _labels_of(run: SavedRun) -> LabelOutlines | None:
         return None
     named = {str(name): int(value) for name, value in section["labels"].items()}
     return LabelOutlines.of_image(image, named)
-
-
-def _axes(figure: Figure, left: float, low: float, width: float, height: float) -> Axes:
-    """Axes placed in inches from the lower left corner."""
-    across, up = SIZE_INCH
-    axes: Axes = figure.add_axes((left / across, low / up, width / across, height / up))
-    return axes
 
 
 def _draw_solid(rooms: Sequence[tuple[Axes, View]], run: SavedRun, wanted: bool) -> tuple[str, ...]:
@@ -212,7 +199,7 @@ def _draw_header(figure: Figure, run: SavedRun) -> None:
     widths = (1.55, 2.15, 2.65)
     left = across - MARGIN - sum(widths[: len(chips)]) - 0.12 * (len(chips) - 1)
     for (label, value, colour, ink), width in zip(chips, widths, strict=False):
-        axes = _axes(figure, left, 9.27, width, 0.68)
+        axes = place_axes(figure, left, 9.27, width, 0.68)
         axes.set_axis_off()
         axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, color=colour))
         axes.text(0.06, 0.92, label, fontsize=9, va="top", color=ink, transform=axes.transAxes)
@@ -270,7 +257,7 @@ def _draw_side(figure: Figure, run: SavedRun, labels: LabelOutlines | None) -> N
         weight="bold",
         color=INK,
     )
-    shares = _axes(figure, SIDE, 1.7, 2.75, 1.22)
+    shares = place_axes(figure, SIDE, 1.7, 2.75, 1.22)
     shares.set_axis_off()
     shares.set_xlim(0.0, 1.0)
     shares.set_ylim(len(MARGIN_CLASSES), 0)

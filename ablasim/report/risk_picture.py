@@ -24,6 +24,7 @@ from ablasim.report.figures import (
     draw_lines,
     draw_probe_axis,
     draw_scale,
+    draw_tag,
     draw_walls,
     name_vessels,
     prepare_slice,
@@ -41,29 +42,26 @@ from ablasim.report.palette import (
 from ablasim.report.risk_look import DYING_MAP, RISK_CLASSES, ZONE_LINES, percent, risk_class
 from ablasim.report.risk_solid import NOMINAL, render_risk
 from ablasim.report.saved import SavedRun, load_run
+from ablasim.report.sheet import (
+    COLUMNS,
+    DPI,
+    FAINT,
+    GAP,
+    MARGIN,
+    PANEL,
+    PANEL_TITLE,
+    ROWS,
+    SIDE,
+    SIZE_INCH,
+    place_axes,
+)
 from ablasim.report.slices import Plane, cut, standard_planes
 from ablasim.report.solid import reach, scene_half_height
 from ablasim.report.words import protocol_line
 
 Floats = NDArray[np.float64]
 
-SIZE_INCH = (16.0, 10.1)
-DPI = 125
-PANEL = 4.05
-GAP = 0.18
-MARGIN = 0.25
-COLUMNS = tuple(MARGIN + number * (PANEL + GAP) for number in range(3))
-ROWS = (4.75, 0.36)
-SIDE = COLUMNS[2] + PANEL + 0.25
 WIDE = 1.5 * PANEL + 0.5 * GAP
-FAINT = "#5A6370"
-TITLE: dict[str, Any] = {
-    "fontsize": 11,
-    "loc": "left",
-    "color": INK,
-    "pad": 4,
-    "weight": "bold",
-}
 
 
 def write_risk_preview(
@@ -93,9 +91,9 @@ def write_risk_preview(
     half_width = float(np.clip(reach(run, run.centre()), 20.0, 60.0))
     arrays = {f"zone_{level:g}": field for level, field in zones.items()} | {"dying": dying}
     for plane, left in zip(standard_planes(centre), COLUMNS, strict=True):
-        axes = _axes(figure, left, ROWS[0], PANEL, PANEL)
+        axes = place_axes(figure, left, ROWS[0], PANEL, PANEL)
         _draw_slice(axes, run, plane, arrays, half_width, summary)
-        axes.set_title(plane.title, **TITLE)
+        axes.set_title(plane.title, **PANEL_TITLE)
     warnings = _draw_solid(figure, directory, run, solid)
     _draw_header(figure, run, summary)
     _draw_side(figure, run)
@@ -132,27 +130,10 @@ def _draw_slice(
     name_vessels(axes, run, view, half_width)
     worst = np.array(summary["surface"]["worst_point_mm"])
     if abs(float(plane.distance(worst)[0])) < 1.5:
-        place = plane.project(worst)[0]
         chance = float(summary["surface"]["worst_probability"]["value"])
         look = risk_class(chance)
-        axes.plot(
-            *place, marker="D", markersize=7.5, markerfacecolor=look.colour,
-            markeredgecolor="#FFFFFF", markeredgewidth=1.4, linestyle="none", zorder=6,
-        )  # fmt: skip
-        side = -1.0 if place[0] > 0.0 else 1.0
-        axes.text(
-            place[0] + side * 0.05 * half_width,
-            place[1] - 0.09 * half_width,
-            percent(chance),
-            color=look.ink,
-            fontsize=9,
-            weight="bold",
-            ha="right" if side < 0 else "left",
-            va="center",
-            zorder=7,
-            clip_on=True,
-            bbox={"boxstyle": "round,pad=0.18", "facecolor": look.colour, "edgecolor": "#FFFFFF"},
-        )
+        place = plane.project(worst)[0]
+        draw_tag(axes, place, percent(chance), (look.colour, look.ink), half_width)
     draw_scale(axes, view, half_width)
 
 
@@ -161,8 +142,8 @@ def _draw_solid(figure: Figure, directory: Path, run: SavedRun, wanted: bool) ->
     places = ((COLUMNS[0], "Risk on the tumour's surface"), (COLUMNS[0] + WIDE + GAP, "Other side"))
     rooms = []
     for left, title in places:
-        axes = _axes(figure, left, ROWS[1], WIDE, PANEL)
-        axes.set_title(title, **TITLE)
+        axes = place_axes(figure, left, ROWS[1], WIDE, PANEL)
+        axes.set_title(title, **PANEL_TITLE)
         axes.set_xticks([])
         axes.set_yticks([])
         rooms.append(axes)
@@ -226,7 +207,7 @@ def _draw_header(figure: Figure, run: SavedRun, summary: Mapping[str, Any]) -> N
     )
     left = across - MARGIN - sum(chip[-1] for chip in chips) - 0.12
     for label, value, colour, ink, width in chips:
-        axes = _axes(figure, left, 9.27, width, 0.68)
+        axes = place_axes(figure, left, 9.27, width, 0.68)
         axes.set_axis_off()
         axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, color=colour))
         axes.text(0.03, 0.92, label, fontsize=9, va="top", color=ink, transform=axes.transAxes)
@@ -283,10 +264,3 @@ def _legend(figure: Figure, handles: Sequence[Line2D | Patch], top: float, title
     )
     legend.set_in_layout(False)
     figure.add_artist(legend)
-
-
-def _axes(figure: Figure, left: float, low: float, width: float, height: float) -> Axes:
-    """Axes placed in inches from the lower left corner."""
-    across, up = SIZE_INCH
-    axes: Axes = figure.add_axes((left / across, low / up, width / across, height / up))
-    return axes

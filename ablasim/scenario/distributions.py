@@ -8,6 +8,7 @@ With limits, u is spread over what lies between them: F^-1(F(lower) + u (F(upper
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from statistics import NormalDist
 from typing import Annotated, Any, Literal
@@ -28,7 +29,7 @@ Number = Annotated[float, Field(strict=True)]
 Limit = Annotated[float | None, Field(strict=True)]
 
 
-class _Bounded(Section):
+class _Bounded(Section, ABC):
     """A distribution over the real numbers that limits can cut off."""
 
     lower: Limit = Field(default=None, description="smallest possible value")
@@ -67,11 +68,13 @@ class _Bounded(Section):
     def _share(self, low: float, high: float) -> float:
         return NormalDist().cdf(self._score(high)) - NormalDist().cdf(self._score(low))
 
+    @abstractmethod
     def _score(self, value: float) -> float:
-        raise NotImplementedError
+        """The standard normal number that gives a value."""
 
+    @abstractmethod
     def _of_score(self, score: Floats) -> Floats:
-        raise NotImplementedError
+        """Values of standard normal numbers (k,)."""
 
 
 class Normal(_Bounded):

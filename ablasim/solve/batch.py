@@ -44,6 +44,9 @@ differences of infinities are no numbers."""
 FOLLOWING = ("excess", "after_step", "ended")
 """Methods of a generator that only one with feedback has of its own."""
 
+ACCOUNT = ("delivered", "stored", "perfusion", "boundary", "walls")
+"""Parts of the heat account in a report."""
+
 
 class NotBatchable(Exception):
     """These problems must be solved one by one; says why."""
@@ -310,16 +313,12 @@ class BatchEngine(JaxEngine):
         return ()
 
     def potential(self, state: State) -> None:
-        """None: of the margin's sake nobody asks for it."""
+        """None: what a batch is for needs none."""
         return None
 
     def sigma(self, state: State) -> None:
         """None, as the potential."""
         return None
-
-
-ACCOUNT = ("delivered", "stored", "perfusion", "boundary", "walls")
-"""Parts of the heat account in a report."""
 
 
 def _with_finite_shutdown(problem: BioheatProblem) -> BioheatProblem:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from ablasim.physics import tissue
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve.kernels import Electric, Heat, Streams, put
-from ablasim.solve.layout import Graph, slice_rows
+from ablasim.solve.layout import Graph, Slices, slice_rows
 from ablasim.solve.multigrid import Hierarchy
 from ablasim.solve.setup import electric_arrays, heat_arrays, wall_arrays
 from ablasim.solve.streams import stream_arrays
@@ -49,7 +50,7 @@ def heat_batch(problems: Sequence[BioheatProblem], graph: Graph, dtype: str) -> 
     heat = widened(replace(single, blood=None))
     parts = _Regions(problems, graph, dtype)
     volume = np.asarray(single.volume, dtype=float)
-    changes: dict[str, Any] = {"blood": _streams(problems, graph, single, dtype)}
+    changes: dict[str, Any] = {"blood": _streams(parts, single)}
     if parts.differ("wet_capacity", "dry_capacity", "latent_heat"):
         wet, dry, latent = (
             parts.mixed(name) for name in ("wet_capacity", "dry_capacity", "latent_heat")
@@ -131,7 +132,6 @@ class _Regions:
         self.problems, self.graph, self.dtype = problems, graph, dtype
         self.region = problems[0].mesh.cell_region
         self.count = len(problems[0].mesh.regions)
-        self.rows = slice_rows(graph.indptr, graph.indices)
 
     def put(self, values: Floats) -> Array:
         return put(values, self.dtype)
@@ -155,6 +155,11 @@ class _Regions:
         volume = np.stack(parts, axis=-1)[self.graph.to_mesh]
         shares: Floats = volume / volume.sum(axis=1, keepdims=True)
         return shares
+
+    @cached_property
+    def rows(self) -> Slices:
+        """How the rows of the points are cut into slices."""
+        return slice_rows(self.graph.indptr, self.graph.indices)
 
     def _sliced(self, values: Floats, of: Callable[[Floats], Floats]) -> tuple[Array, ...]:
         """Entries (k, rows, b) of edge values that are linear in those of the regions (r, b)."""
@@ -193,20 +198,17 @@ class _Regions:
         )
 
 
-def _streams(
-    problems: Sequence[BioheatProblem], graph: Graph, single: Heat, dtype: str
-) -> Streams | None:
+def _streams(parts: _Regions, single: Heat) -> Streams | None:
     """The blood along the walls, whose answer depends on their coefficients."""
     if single.blood is None:
         return None
-    parts = _Regions(problems, graph, dtype)
     wide = widened(single.blood)
     if not parts.walls_differ():
         return replace(wide, **{name: getattr(single.blood, name) for name in MATRICES})
     each = []
-    for problem in problems:
-        walls = wall_arrays(problem, graph)
-        found = stream_arrays(problem, walls[2], walls[3], dtype)
+    for problem in parts.problems:
+        walls = wall_arrays(problem, parts.graph)
+        found = stream_arrays(problem, walls[2], walls[3], parts.dtype)
         assert found is not None
         each.append(found)
     changes = {}

@@ -11,16 +11,16 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from ablasim.cache import cache_directory
-from ablasim.errors import ResourceError
 from ablasim.physics.damage import Damage, fields_of, kinetics_of, unharmed
 from ablasim.physics.generator import Drive
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve.field_heat import Pattern
+from ablasim.solve.jax_device import pick_device, use_compilation_cache
 from ablasim.solve.jax_step import (
     Death,
     Report,
@@ -67,10 +67,10 @@ class JaxEngine:
         graph: Graph | None = None,
     ):
         jax.config.update("jax_enable_x64", True)
-        _use_compilation_cache()
+        use_compilation_cache()
         self.problem = problem
         self.dtype = dtype
-        self.device = _pick_device(device)
+        self.device = pick_device(device)
         self.device_name = str(self.device.device_kind)
         self.graph = graph or build_graph(problem.mesh.points, problem.mesh.cells)
         with jax.default_device(self.device):
@@ -284,12 +284,12 @@ class JaxEngine:
         """
         with jax.default_device(self.device):
             if after.off:
-                return replace(state, past_step=0.0 * state.past_step)
+                return replace(state, past_step=jnp.zeros_like(state.past_step))
             if before.off or before.turn != after.turn:
                 temperature = temperature_of(self.heat, state.enthalpy)
                 state = _with_field(state, self._unit_field(state, temperature, after.turn))
                 state = self._renew_pattern(state)
-                return replace(state, past_step=0.0 * state.past_step)
+                return replace(state, past_step=jnp.zeros_like(state.past_step))
             ratio = self._put(self._rise(state, before, after))
             return replace(state, past_heat=ratio * state.past_heat)
 
@@ -392,26 +392,3 @@ def _with_field(state: State, field: UnitField) -> State:
         unit_heat=field.heat,
         conductance=field.conductance,
     )
-
-
-def _pick_device(name: str) -> jax.Device:
-    """The JAX device for "auto", "cpu" or "gpu"."""
-    if name == "cpu":
-        return jax.devices("cpu")[0]
-    try:
-        return jax.devices("gpu")[0]
-    except RuntimeError as error:
-        if name == "auto":
-            return jax.devices("cpu")[0]
-        raise ResourceError(
-            "device: got 'gpu'; JAX sees no GPU on this machine. Use --device cpu, or install "
-            "jax[cuda13] where there is an NVIDIA GPU; `ablasim doctor` shows the devices."
-        ) from error
-
-
-def _use_compilation_cache() -> None:
-    """Keep compiled kernels between runs, unless the user has set another place for them."""
-    if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache_directory() / "jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

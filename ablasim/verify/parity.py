@@ -58,8 +58,8 @@ FIELD = (
 )
 
 DRIED = (
-    "Tissue dries. Both engines lead the heat of dried points towards what their sigma gives by a "
-    "share per step, an error of first order in the step; hence the short steps."
+    "Tissue dries, and the steps must be short: with steps to 0.005 K each engine alone is 4e-5 "
+    "from its own answer with steps to 0.0005 K (measured on g1_needle_in_liver)."
 )
 
 MEMBERS = (

@@ -50,7 +50,7 @@ LAYERS = (
     "solve.dolfinx_potential",
     "solve.dolfinx_quadratic solve.dolfinx_state",
     "solve.dolfinx_sources solve.dolfinx_dose",
-    "solve.jax_step",
+    "solve.jax_step solve.jax_device",
     "solve.jax_engine solve.dolfinx_engine",
     "solve.batch_setup",
     "solve.batch",
@@ -74,6 +74,7 @@ LAYERS = (
 ENGINES = ("solve.jax_engine", "solve.dolfinx_engine")
 JAX = ("solve.kernels", "solve.multigrid", "solve.rkc", "solve.potential", "solve.setup")
 JAX += ("solve.jax_step", "solve.jax_engine", "solve.streams", "solve.batch")
+JAX += ("solve.jax_device",)
 
 # Who alone may import a library (and what a library drags along).
 LIBRARIES = {
