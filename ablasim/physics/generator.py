@@ -32,7 +32,7 @@ Mode = Literal["power", "voltage", "current"]
 Phase = Literal["on", "pause", "done"]
 
 EVENT_TOLERANCE = 0.1
-"""Time [s] within which the crossing of a generator's limit is located."""
+"""Most time [s] within which the crossing of a generator's limit is located."""
 
 ROUNDING = 1e-9
 """Times [s] closer than this, relative to themselves where that is more, are the same."""

@@ -25,6 +25,10 @@ from ablasim.solve.solution import Floats, Solution, Status
 FIRST_STEP = 0.05
 """First step of a run [s]; the controller lengthens it quickly."""
 
+EVENT_PER_KELVIN = 2.0
+"""The time of an event [s] is known to so much per kelvin of the error of a step: tissue that dries
+under a generator's limit changes by kelvins in a second."""
+
 STEP_AFTER_SWITCH = 0.5
 """First step [s] after the drive went on or off or to other electrodes."""
 
@@ -130,6 +134,11 @@ class StepControl:
     longest: float = 15.0
     fixed: float | None = None
 
+    @property
+    def event(self) -> float:
+        """Time [s] within which the crossing of a generator's limit is located."""
+        return min(EVENT_TOLERANCE, EVENT_PER_KELVIN * self.tolerance)
+
 
 @dataclass
 class _Clock:
@@ -225,9 +234,10 @@ def _step(
             ending = event if hits else clock.now + step
             reading = _reading(engine, trial, drive, ending)
             excess = generator.excess(before, reading)
-            if excess <= 0.0 or step <= EVENT_TOLERANCE:
+            if excess <= 0.0 or step <= control.event:
                 break
-            clock.step = _towards_event(engine, state, drive, clock.now, step, excess, before)
+            share = _towards_event(engine, state, drive, clock.now, excess, before)
+            clock.step = max(share * step, control.event)
             clock.rejected += 1
             continue
         clock.rejected += 1
@@ -316,15 +326,9 @@ def _reading(engine: Engine, state: Any, drive: Drive | None, time: float) -> Re
 
 
 def _towards_event(
-    engine: Engine,
-    state: Any,
-    drive: Drive,
-    now: float,
-    step: float,
-    excess: float,
-    before: GeneratorState,
+    engine: Engine, state: Any, drive: Drive, now: float, excess: float, before: GeneratorState
 ) -> float:
-    """A shorter step [s] that ends near the crossing of a generator's limit.
+    """The share of a step that ends near the crossing of a generator's limit.
 
     Straight-line interpolation of the excess: where the impedance climbs ever faster it ends before
     the crossing and the step is taken, so that each try brings the crossing nearer.
@@ -332,7 +336,7 @@ def _towards_event(
     reading = _reading(engine, state, drive, now)
     start = engine.problem.generator.excess(before, reading)
     share = -start / (excess - start) if math.isfinite(start) and start < 0.0 else 0.5
-    return max(step * min(max(share, 0.1), 0.9), EVENT_TOLERANCE)
+    return min(max(share, 0.1), 0.9)
 
 
 def _fit(wanted: float, rest: float) -> tuple[float, bool]:
