@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ablasim.scenario import Scenario, load_scenario
     from ablasim.solve import solve as solve_problem
     from ablasim.solve.solution import Solution
+    from ablasim.study.atlas import Atlas, load_atlas
     from ablasim.study.risk import RiskResult, risk
     from ablasim.study.sweep import SweepResult, sweep
 
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AblasimError": "ablasim.errors:AblasimError",
     "Anatomy": "ablasim.anatomy:Anatomy",
+    "Atlas": "ablasim.study.atlas:Atlas",
     "Comparison": "ablasim.report.compare:Comparison",
     "Progress": "ablasim.progress:Progress",
     "RiskResult": "ablasim.study.risk:RiskResult",
@@ -45,6 +47,7 @@ _HOMES = {
     "build_anatomy": "ablasim.anatomy:build_anatomy",
     "cached_mesh": "ablasim.mesh:cached_mesh",
     "compare": "ablasim.report.compare:compare",
+    "load_atlas": "ablasim.study.atlas:load_atlas",
     "load_scenario": "ablasim.scenario:load_scenario",
     "mesh_anatomy": "ablasim.mesh:mesh_anatomy",
     "read_mesh": "ablasim.mesh:read_mesh",
@@ -58,6 +61,7 @@ _HOMES = {
 __all__ = [
     "AblasimError",
     "Anatomy",
+    "Atlas",
     "Comparison",
     "Progress",
     "RiskResult",
@@ -70,6 +74,7 @@ __all__ = [
     "build_anatomy",
     "cached_mesh",
     "compare",
+    "load_atlas",
     "load_scenario",
     "mesh_anatomy",
     "read_mesh",

@@ -1,4 +1,4 @@
-"""`ablasim check|mesh|run|risk|sweep|compare|view|info|verify|doctor`.
+"""`ablasim check|mesh|run|risk|sweep|atlas|compare|view|info|verify|doctor`.
 
 Heavy imports stand inside the commands: `--help` and `check` load neither JAX, VTK nor the mesher.
 """

@@ -30,12 +30,14 @@ def write_json(path: Path, summary: Mapping[str, Any]) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def write_samples(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
-    """One row per sample; an empty cell where there is no number."""
+def write_samples(
+    path: Path, columns: Mapping[str, NDArray[Any]], numbers: NDArray[np.int64]
+) -> None:
+    """One row per sample with its number in the sequence; an empty cell where there is no value."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["sample", *columns])
-        for number, row in enumerate(zip(*columns.values(), strict=True), start=1):
+        for number, row in zip(numbers, zip(*columns.values(), strict=True), strict=True):
             writer.writerow([number, *(_cell(value) for value in row)])
 
 

@@ -11,14 +11,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     Field,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     WithJsonSchema,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
 from ablasim import catalogue
 from ablasim.frames import CM_PER_S, MM
+from ablasim.scenario.beside import BesideTumour
 from ablasim.scenario.fields import (
     FilePath,
     Label,
@@ -103,7 +106,12 @@ class Vessel(WallExchange):
     name: Name
     kind: VesselKindName
     path_mm: Path = Field(
-        description="points of the centre line in LPS, in the direction of flow [mm]"
+        default=(),
+        description="points of the centre line in LPS, in the direction of flow [mm]",
+    )
+    beside_tumour: BesideTumour | None = Field(
+        default=None,
+        description="in place of path_mm: a straight vessel at a distance from the tumour",
     )
     diameter_mm: Length = Field(
         default_factory=lambda data: catalogue.vessel_kind(data["kind"]).diameter / MM,
@@ -133,6 +141,40 @@ class Vessel(WallExchange):
     def outer_diameter_mm(self) -> float:
         """Of the blood and the wall around it [mm]."""
         return self.diameter_mm + 2.0 * self.wall_thickness_mm
+
+    def placed(self, tumour: Sphere | Ellipsoid | None) -> Vessel:
+        """This vessel with its centre line; the same where it is given as a path.
+
+        Raises:
+            PydanticCustomError: there is no spherical tumour for it to lie beside.
+        """
+        if self.beside_tumour is None:
+            return self
+        if not isinstance(tumour, Sphere):
+            got = "no tumour" if tumour is None else f"a tumour of the shape {tumour.shape}"
+            raise fault(
+                f"got beside_tumour for the vessel {self.name!r} with {got}; needs a sphere: give"
+                " anatomy.tumour that shape, or the vessel a path_mm"
+            )
+        reach = 0.5 * (tumour.diameter_mm + self.outer_diameter_mm)
+        path = self.beside_tumour.path(tumour.centre_mm, reach)
+        return self.model_copy(update={"path_mm": path})
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the path that follows from the tumour, which may be changed afterwards."""
+        found: dict[str, Any] = serialise(self)
+        if self.beside_tumour is not None:
+            found.pop("path_mm", None)
+        return found
+
+    @model_validator(mode="after")
+    def _lies_somewhere(self) -> Vessel:
+        if self.beside_tumour is None and not self.path_mm:
+            raise fault("path_mm: missing; must be given, or beside_tumour for a straight vessel")
+        if self.beside_tumour is not None and "path_mm" in self.model_fields_set and self.path_mm:
+            raise fault("got path_mm and beside_tumour; a vessel has one place: remove one of them")
+        return self
 
     @model_validator(mode="after")
     def _wall_is_whole(self) -> Vessel:
@@ -217,6 +259,12 @@ class IdealAnatomy(Section):
                     " rename one"
                 )
         return vessels
+
+    @model_validator(mode="after")
+    def _vessels_have_their_place(self) -> Self:
+        placed = tuple(vessel.placed(self.tumour) for vessel in self.vessels)
+        object.__setattr__(self, "vessels", placed)  # frozen for everybody else
+        return self
 
 
 class Labels(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import re
 from collections.abc import Callable, Mapping
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from ablasim.errors import InputFileError, Problem, ScenarioError, UsageError
 from ablasim.safe_yaml import Document, KeyPath, dotted, read_document
-from ablasim.scenario.anatomy import IdealAnatomy, LabelMap, OwnMesh, Vessel
+from ablasim.scenario.anatomy import IdealAnatomy, LabelMap, OwnMesh, Tumour, Vessel
 from ablasim.scenario.messages import explain, likely_choice
 from ablasim.scenario.model import BROKEN_RULES, FILE_SECTIONS, Scenario
 from ablasim.scenario.protocol import Protocol
@@ -123,7 +125,7 @@ def _draft_from(data: dict[str, Any]) -> Draft:
         anatomy=_part(TypeAdapter(IdealAnatomy), anatomy),
         labelmap=_part(TypeAdapter(LabelMap), data.get("labelmap")),
         mesh=_part(TypeAdapter(OwnMesh), data.get("mesh")),
-        vessels=_parts(TypeAdapter(Vessel), parts.get("vessels")),
+        vessels=_vessels(parts),
         probes=_parts(TypeAdapter(ProbePlacement), probes),
         listed_probes=len(probes) if isinstance(probes, list | tuple) else 0,
         protocol_mode=protocol.get("mode") if isinstance(protocol, dict) else None,
@@ -131,6 +133,16 @@ def _draft_from(data: dict[str, Any]) -> Draft:
         physics=_part(TypeAdapter(Physics), data.get("physics", {})),
         tissue_overrides=tuple(tissues) if isinstance(tissues, dict) else (),
     )
+
+
+def _vessels(parts: dict[str, Any]) -> dict[int, Vessel]:
+    """The valid vessels that have a place."""
+    tumour = _part(TypeAdapter(Tumour), parts.get("tumour"))
+    found = {}
+    for index, vessel in _parts(TypeAdapter(Vessel), parts.get("vessels")).items():
+        with contextlib.suppress(PydanticCustomError):
+            found[index] = vessel.placed(tumour)
+    return found
 
 
 def _part[Part](adapter: TypeAdapter[Part], data: Any) -> Part | None:

@@ -73,6 +73,7 @@ class RiskResult:
         summary: the content of risk.json.
         directory: where the files are; None if none were asked for.
         samples: results of the samples, without those that failed.
+        numbers: of the same samples in their sequence, from 1 (k,).
         columns: inputs of the same samples by name (k,).
         margin: probabilities and quantiles.
         surface: risk at every point of the tumour's surface.
@@ -89,6 +90,7 @@ class RiskResult:
     summary: dict[str, Any]
     directory: Path | None
     samples: Samples
+    numbers: NDArray[np.int64]
     columns: Mapping[str, NDArray[Any]]
     margin: MarginRisk
     surface: SurfaceRisk
@@ -191,6 +193,7 @@ def risk(
         summary={},
         directory=place,
         samples=good,
+        numbers=np.flatnonzero(keep) + 1,
         columns={name: values[:used][keep] for name, values in columns.items()},
         margin=margin_risk(good.minimal, good.volume, target),
         surface=surface_risk(good.margin, target),

@@ -49,7 +49,7 @@ def finish(
 
     with atomic_directory(done.directory, force=force, kind=RISK) as folder:
         (folder / "scenario.yaml").write_text(case.scenario.to_yaml(), encoding="utf-8")
-        write_samples(folder / "samples.csv", table(done))
+        write_samples(folder / "samples.csv", table(done), done.numbers)
         sampler = case.sampler
         write_tumour(
             folder / "tumour_risk.vtp",

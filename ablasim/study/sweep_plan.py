@@ -113,6 +113,18 @@ KINDS: dict[str, type[Grid | Range | Levels | Sobol]] = {
 }
 
 
+class CaseRisk(Section):
+    """A risk study of every case, over the same samples of the uncertain inputs."""
+
+    samples: int = Field(
+        strict=True, ge=8, le=65_536, description="number of samples; a power of two is best"
+    )
+    seed: int = Field(default=0, strict=True, ge=0, lt=2**32, description="of the samples")
+    dtype: Literal["float64", "float32"] = Field(
+        default="float64", description="numbers that the samples are computed with"
+    )
+
+
 class SweepPlan(Section):
     """A scenario, the fields of it that vary, and what is kept of every case."""
 
@@ -129,6 +141,10 @@ class SweepPlan(Section):
     keep: Literal["summary", "surfaces", "files"] = Field(
         default="summary",
         description="of every case: its numbers, also its two surfaces, or all files of a run",
+    )
+    risk: CaseRisk | None = Field(
+        default=None,
+        description="of every case also the risk of an incomplete margin, over so many samples",
     )
     on_invalid: Literal["refuse", "record"] = Field(
         default="refuse",

@@ -40,6 +40,9 @@ GROUPS = (
 )
 """Groups of summary.json whose numbers depend on the case."""
 
+RISK_GROUPS = ("probability", "margin_mm", "zone_volume_ml")
+"""Groups of risk.json that the table has, as `risk.probability...`."""
+
 TEXTS = ("title", "says")
 """Words for people, the same in every case."""
 
@@ -107,15 +110,20 @@ def _row(sweep: Sweep, number: int) -> Row:
             f" {sweep.directory}` computes the case again"
         )
     if state is State.done:
-        row["results"] = dict(_results(_summary(sweep, number)))
+        row["results"] = dict(_results(_content(sweep, number, "summary.json"), GROUPS))
+        if sweep.plan.risk is not None:
+            study = _content(sweep, number, "risk.json")
+            found = _results(study, RISK_GROUPS)
+            row["results"] |= {f"risk.{name}": value for name, value in found}
     return row
 
 
-def _summary(sweep: Sweep, number: int) -> Mapping[str, Any]:
+def _content(sweep: Sweep, number: int, name: str) -> Mapping[str, Any]:
+    """A JSON file of a finished case, as it was written."""
     folder = case_directory(sweep, number)
-    path = folder / "summary.json"
+    path = folder / name
     marker = read_marker(folder) or {"files": {}}
-    expected = marker["files"].get("summary.json", {}).get("sha256")
+    expected = marker["files"].get(name, {}).get("sha256")
     if expected is None or file_sha256(path) != expected:
         raise InputFileError(
             f"{path}: is not what was written when the case was computed; remove {folder} and"
@@ -125,8 +133,8 @@ def _summary(sweep: Sweep, number: int) -> Mapping[str, Any]:
     return content
 
 
-def _results(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for group in GROUPS:
+def _results(summary: Mapping[str, Any], groups: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    for group in groups:
         if summary.get(group) is not None:
             yield from _leaves(group, summary[group])
 

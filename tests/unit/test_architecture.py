@@ -67,7 +67,7 @@ LAYERS = (
     "verify",
     "doctor",
     "cli_lead cli_options cli_output cli_progress cli_scenario",
-    "cli_compare cli_doctor cli_info cli_risk cli_sweep cli_verify",
+    "cli_atlas cli_compare cli_doctor cli_info cli_risk cli_sweep cli_verify",
     "cli",
     "__main__",
 )

@@ -305,3 +305,37 @@ def test_problems_carry_their_data() -> None:
     assert (problem.path, problem.line) == ("protocol.power_W", None)
     assert "got -40; must be greater than 0" in problem.message
     assert caught.value.exit_code == 2
+
+
+def test_a_vessel_beside_the_tumour_follows_it() -> None:
+    """Its wall keeps its distance from the tumour's surface, whatever changes."""
+    beside = {"distance_mm": 4, "side": [0, 2, 0], "flow": [1, 0, 0], "length_mm": 100}
+    scenario = load_scenario(
+        SCENARIOS / "atlas" / "rf_cooled_needle.yaml",
+        {
+            "anatomy.tumour.centre_mm": [1, 2, 3],
+            "anatomy.vessels[0].beside_tumour": beside,
+            "probes[0].tip_mm": [1, 2, -12],
+            "probes[0].entry_mm": [1, 2, 90],
+        },
+    )
+    assert scenario.anatomy is not None
+    assert scenario.anatomy.vessels[0].path_mm == ((-49, 2 + 15, 3), (51, 2 + 15, 3))
+    assert "path_mm" not in scenario.to_yaml()  # it would stay behind when the tumour grows
+    again = scenario_from_data(
+        scenario.model_dump(mode="json", exclude_none=True), {"anatomy.tumour.diameter_mm": 20}
+    )
+    assert again.anatomy is not None
+    assert again.anatomy.vessels[0].path_mm == ((-49, 2 + 17, 3), (51, 2 + 17, 3))
+
+
+@pytest.mark.parametrize("device", ["rf_cooled_needle", "mw_slot_antenna"])
+def test_plans_of_the_atlas_are_valid(device: str, tmp_path: Path) -> None:
+    from ablasim.study.sweep_frozen import freeze
+    from ablasim.study.sweep_plan import read_plan
+
+    counts = {"small": 48, "check": 8, "full": 480}
+    for kind, count in counts.items():
+        source = read_plan(SCENARIOS / "atlas" / f"{device}.{kind}.yaml")
+        sweep, invalid = freeze(source, tmp_path / kind)
+        assert (len(sweep), invalid) == (count, 0)
