@@ -18,6 +18,9 @@ Floats = NDArray[np.float64]
 FIRST, MORE = 24, 192
 """Tetrahedra asked for every point, and for those that are in none of the first."""
 
+ROUNDING = 1e-9
+"""Of interpolation, relative: a field that is the same at all corners is not quite that between."""
+
 AT_ONCE = 20_000
 """Places taken up together: some 100 MB of temporaries."""
 
@@ -68,9 +71,20 @@ class Locator:
             inside = depth[row, best] >= -TOLERANCE
             chosen = left[inside]
             nodes[chosen] = self._cells[found[row, best][inside]]
-            weights[chosen] = shares[row, best][inside]
+            # on the tissue's surface a share may be a little below zero, and what is interpolated
+            # a little beyond the corners
+            kept = np.maximum(shares[row, best][inside], 0.0)
+            weights[chosen] = kept / kept.sum(axis=1, keepdims=True)
             left = left[~inside]
         return nodes, weights
+
+    def reached(self, places: Floats, values: Floats, level: float) -> NDArray[np.bool_]:
+        """Whether a nodal field (n,) is at or above a level at places (p, 3) [m]; (p,).
+
+        A cooled rim that was filled lies exactly at the level, and rounding must not take it out of
+        the zone: its points are deep inside.
+        """
+        return self.at(places, values) >= level - ROUNDING * max(abs(level), 1.0)
 
     def at(self, places: Floats, values: Floats) -> Floats:
         """A nodal field (n,) at places (p, 3) [m]."""

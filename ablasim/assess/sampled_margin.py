@@ -137,7 +137,7 @@ class MarginSampler:
             places = self.points - shift
             if self._locator is None:
                 self._locator = Locator(self.mesh, self.points, FARTHEST)
-            inside = self._locator.at(places, filled) >= level
+            inside = self._locator.reached(places, filled, level)
         distance = surface_distance(places, vertices, triangles[np.isin(part, ends)])
         return np.where(inside, distance, -distance)
 

@@ -276,6 +276,8 @@ class Heat:
         the temperature of the wall points (b,) [°C], in which the walls' heat is linear.
         """
         temperature = self.temperature(enthalpy)
+        if temperature.ndim > 1:  # of a batch: else each neighbour that reads it computes it anew
+            temperature = lax.optimization_barrier(temperature)
         perfused = self.perfusion * (temperature - self.constants[0])
         heat = (
             source

@@ -183,7 +183,7 @@ def _margins_of(case: Case, field: Floats, level: float, sampler: MarginSampler)
     if zone.is_empty:
         return np.full(len(sampler.points), -np.inf)
     locator = Locator(case.mesh, sampler.points, FARTHEST)
-    inside = locator.at(sampler.points, zone.field) >= level
+    inside = locator.reached(sampler.points, zone.field, level)
     distance = surface_distance(sampler.points, zone.vertices, zone.facing(TISSUE, "outer"))
     return np.where(inside, distance, -distance)
 

@@ -63,7 +63,7 @@ DRIED = (
 )
 
 MEMBERS = (
-    Member("four_tine", FINEST, 0.5, remark=DRIED),
+    Member("four_tine", 0.002, 2.0),
     Member("g16_four_tines_comsol"),
     Member("g1_needle_in_liver", FINEST, 0.5, remark=DRIED),
     Member("g4_lehmann", FINEST, 0.5, remark=DRIED),
@@ -76,11 +76,11 @@ MEMBERS = (
     Member("mw_slot_c2", FINEST, 1.0),
     Member("patient_like"),
     Member("rf_beside_portal_vein"),
-    Member("rf_bipolar", FINEST, 0.5, remark=DRIED),
+    Member("rf_bipolar", 0.001, 0.5, remark=DRIED),
     Member("rf_impedance_pulsed", DRIVEN_DOWN, 1.0, remark=DRIED),
     Member("rf_ramp_cluster", DRIVEN_DOWN, 1.0, remark=DRIED),
     Member("rf_switched_three_needles", DRIVEN_DOWN, 1.0, remark=DRIED),
-    Member("rf_temperature_controlled_four_tine", FINEST, 0.5, remark=DRIED),
+    Member("rf_temperature_controlled_four_tine", 0.0002, 0.5, remark=DRIED),
     Member("rf_without_vessel"),
 )
 """Every scenario of the source tree."""

@@ -26,6 +26,7 @@ from ablasim import cli  # noqa: E402
 from ablasim.errors import Interrupted, ResourceError  # noqa: E402
 from ablasim.progress import Progress  # noqa: E402
 from ablasim.study.cases import State, case_directory, state_of  # noqa: E402
+from ablasim.study.sweep_case import compute  # noqa: E402
 from ablasim.study.sweep_frozen import Sweep, freeze, open_sweep  # noqa: E402
 from ablasim.study.sweep_plan import read_plan  # noqa: E402
 from ablasim.study.sweep_run import run_sweep  # noqa: E402
@@ -328,3 +329,25 @@ def test_no_scheduler_there(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sweep_dask, "FIND_S", 1)
     with pytest.raises(ResourceError, match="no scheduler with workers answers there"):
         run_sweep(sweep.directory, executor="dask", scheduler="tcp://127.0.0.1:9")
+
+
+def test_risk_of_every_case(folder: Path, tmp_path: Path) -> None:
+    """The margin of the plain run stays what it is; the table gets the risk beside it."""
+    write_plan(tmp_path, powers=2, speeds=2, extra="risk: {samples: 8, seed: 3}\n")
+    found = freeze(read_plan(tmp_path / "plan.yaml"), tmp_path / "out")[0]
+    assert compute(found, 1)["exit_code"] == 0
+    case = case_directory(found, 1)
+    assert {path.name for path in case.iterdir()} >= {"risk.json", "samples.csv", "summary.json"}
+    study = json.loads((case / "risk.json").read_text())
+    assert study["samples"]["used"] == 8
+    lines = (case / "samples.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["sample", *map(str, range(1, 9))]
+    columns = table(found)
+    chance = columns["risk.probability.margin_below_0.value"][0]
+    assert chance == study["probability"]["margin_below_0"]["value"]
+    assert columns["risk.margin_mm.p50.value"][0] == study["margin_mm"]["p50"]["value"]
+    plain = write_plan(tmp_path, powers=2, speeds=2)
+    without = freeze(read_plan(plain), tmp_path / "without")[0]
+    assert compute(without, 1)["exit_code"] == 0
+    assert table(without)["margin.minimal_mm"][0] == columns["margin.minimal_mm"][0]
+    assert not any(name.startswith("risk.") for name in table(without))

@@ -101,3 +101,34 @@ def test_locator_agrees_with_the_thorough_one(mesh: TetMesh) -> None:
     assert 100 < inside.sum() < 500, "some places must lie in the needle"
     np.testing.assert_allclose(found[inside], thorough.interpolate(values)[inside], atol=1e-12)
     assert np.isfinite(found).all()
+
+
+def test_the_filled_rim_is_inside_however_the_probe_is_displaced(mesh: TetMesh) -> None:
+    """The rim lies exactly at the level: rounding must not make a hole of it.
+
+    Every point of the tumour well inside the zone has a positive margin, also where it comes to lie
+    in the cooled tissue beside the needle or on the needle itself.
+    """
+    sampler = MarginSampler(mesh, [Z_AXIS])
+    cold = 60.0 * np.exp(-((np.linalg.norm(mesh.points[:, :2], axis=1) / (3 * MM)) ** 2))
+    field = heat(mesh, (0.0, 0.0, 0.0), 15 * MM) - cold
+    rim = sampler.measure(field, 60.0).filled
+    assert (rim == 60.0).sum() > 50
+    rng = np.random.default_rng(2)
+    for shift in rng.uniform(-1.5 * MM, 1.5 * MM, (40, 3)):
+        found = sampler.measure(field, 60.0, shift=shift)
+        assert found.margin.min() > 0.0
+
+
+def test_interpolation_stays_between_the_corners(mesh: TetMesh) -> None:
+    """On the needle's surface too, where a place is in a tetrahedron by a hair only."""
+    on_surface = np.unique(mesh.surface_faces("probe.0.active"))
+    corners = mesh.points[mesh.surface_faces("probe.0.active")]
+    rng = np.random.default_rng(3)
+    shares = rng.dirichlet(np.ones(3), len(corners))
+    places = np.einsum("fc,fcd->fd", shares, corners)
+    values = np.full(len(mesh.points), 90.0)
+    values[on_surface] = 60.0
+    found = Locator(mesh, places, 2 * MM)
+    assert found.at(places, values).min() >= 60.0 - 1e-12
+    assert found.reached(places, values, 60.0).all()
