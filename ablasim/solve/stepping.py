@@ -35,10 +35,10 @@ STEP_AFTER_SWITCH = 0.5
 WATCHED_STEP = 0.5
 """Longest step [s] while tissue dries under a generator that the impedance can trip. The heat of a
 dried point follows its conductivity with a delay of some steps, which is too much heat: at 1.3 A a
-first roll-off, 160.5 s with the finest steps, came 19 s early with steps up to 10 s, 2 s early with
-1 s and 1.3 s early with 0.5 s, which is a sixth more steps. At the end of twelve minutes of pulses
-the engines' lethal surfaces were 0.11 mm apart with 1 s and are 0.05 mm apart with 0.5 s. Below that
-the tolerance of the steps decides."""
+first roll-off, 160.5 s with the finest steps, came 19 s early with steps up to 10 s, 2 s early
+with 1 s and 1.3 s early with 0.5 s, which is a sixth more steps. At the end of twelve minutes of
+pulses the engines' lethal surfaces were 0.11 mm apart with 1 s and are 0.05 mm apart with 0.5 s.
+Below that the tolerance of the steps decides."""
 
 LEVEL_CHANGE = 2.0
 """Factor of the power from which a change of the drive's level counts as such a switch."""
