@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 import ablasim
+from ablasim.cli_atlas import app as atlas_app
 from ablasim.cli_compare import compare
 from ablasim.cli_doctor import doctor
 from ablasim.cli_info import info
@@ -274,6 +275,7 @@ app.command()(info)
 app.command()(verify)
 app.command()(doctor)
 app.add_typer(sweep_app, name="sweep")
+app.add_typer(atlas_app, name="atlas")
 
 
 if __name__ == "__main__":
