@@ -183,19 +183,16 @@ def _rows(
         f"tumour {place['tumour_mm']:g} mm, vessel {place['vessel_mm']:g} mm,"
         f" {place['distance_mm']:g} mm apart",
     )
-    yield (
-        "Minimal margin",
-        f"{found.margin.value:.1f} mm, \N{PLUS-MINUS SIGN} {found.margin_error:.1f} mm",
-    )
-    yield (
-        "Zone's volume",
-        f"{found.volume.value:.1f} ml, \N{PLUS-MINUS SIGN} {found.volume.error:.1f} ml",
-    )
-    short = found.short_axis
-    yield "Zone's short axis", f"{short.value:.1f} mm, \N{PLUS-MINUS SIGN} {short.error:.1f} mm"
+    off = found.margin_error - found.margin.error
+    parts = f"{found.margin.error:.1f} mm of interpolation"
+    parts += f", {off:.1f} mm by the check below" if atlas.check is not None else ""
+    margin, error = found.margin.value, found.margin_error
+    yield "Minimal margin", f"{margin:.1f} mm, \N{PLUS-MINUS SIGN} {error:.1f} mm ({parts})"
+    yield "Zone's volume", f"{found.volume.value:.1f} ml"
+    yield "Zone's short axis", f"{found.short_axis.value:.1f} mm"
     yield "P(margin < 0)", _share(found.below_0)
     yield "P(margin < 5 mm)", _share(found.below_5)
-    yield "Errors", "of interpolation; the margin's also what the check below found (RMS)"
+    yield "Samples", str(atlas.samples)
     yield "Check", _check_words(atlas)
 
 

@@ -105,7 +105,7 @@ def test_help_names_the_commands() -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     commands = re.findall(r"^  ([a-z]+)  ", done.stdout.partition("Commands:")[2], re.MULTILINE)
-    names = "check mesh run risk compare view info verify doctor sweep"
+    names = "check mesh run risk compare view info verify doctor sweep atlas"
     assert commands == names.split()
     assert "not a medical device" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
