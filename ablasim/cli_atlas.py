@@ -25,6 +25,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+DeviceName = Annotated[
+    str | None,
+    typer.Option("--device", metavar="NAME", help="Probe and protocol.", show_default=False),
+]
 AtlasFile = Annotated[
     Path | None,
     typer.Option("--atlas", metavar="FILE", help="A table of your own.", show_default=False),
@@ -53,9 +57,7 @@ def look_up(
             show_default=False,
         ),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option("--device", metavar="NAME", help="Probe and protocol.")
-    ] = None,
+    device: DeviceName = None,
     atlas: AtlasFile = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -120,9 +122,7 @@ def plot(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Picture: .png, .svg or .pdf.")
     ],
-    device: Annotated[
-        str | None, typer.Option("--device", metavar="NAME", help="Probe and protocol.")
-    ] = None,
+    device: DeviceName = None,
     atlas: AtlasFile = None,
     quiet: Quiet = False,
     debug: Debug = False,

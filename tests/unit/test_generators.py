@@ -216,6 +216,17 @@ def test_a_rolloff_is_found_inside_a_long_step(longest: float) -> None:
     assert found[0] == pytest.approx(exact[0], abs=EVENT_TOLERANCE + 0.01)
 
 
+@pytest.mark.parametrize("tolerance", [0.02, 0.002])
+def test_finer_steps_locate_a_rolloff_more_closely(tolerance: float) -> None:
+    """Within 2 s for each kelvin of a step's error; with a tenth of a second for every tolerance
+    two engines with fine steps would still treat differently."""
+    exact = treat(pulses(duration=180.0), 0.001).rolloffs[0]
+    control = StepControl(tolerance=tolerance, longest=5.0)
+    found = march(LumpedLoad(pulses(duration=180.0), 1), control).rolloffs[0]
+    assert control.event == pytest.approx(2.0 * tolerance)
+    assert found == pytest.approx(exact, abs=control.event + 0.002)
+
+
 def test_the_limit_counts_the_body() -> None:
     """30 ohm of body beside the tissue trip an absolute limit earlier, a rise at the same time."""
     limit = {"rise": math.inf, "impedance": 110.0}
