@@ -37,7 +37,7 @@ MOST_ITERATIONS = 25
 
 ROUNDING = 4.0 * float(np.finfo(float).eps)
 """Relative error of temperature and enthalpy that rounding leaves: over a step of milliseconds the
-heat of so little is more than the tolerance."""
+heat of so little is more than the tolerance, and so is what thin cells conduct for so little."""
 
 LEAST_SLOPE = 0.5
 """k(T) is a straight line that reaches zero far below freezing, and beyond that point the equation
@@ -312,11 +312,12 @@ class HeatProblem:
             stored = self.stored(temperature)
             residual = (stored - base) / span - flow
             rounded = self.weight * self.capacity(temperature) * np.abs(temperature)
+            led = self.diagonal * self.theta_slope(temperature) * np.abs(temperature)
             wrong, scale, noise = self.share.total(
                 [
                     np.abs(self.free * residual).sum(),
                     (self.free * size).sum(),
-                    (rounded + np.abs(stored)).sum() / span,
+                    ((rounded + np.abs(stored)) / span + led).sum(),
                 ]
             )
             converged = wrong <= max(tolerance * max(scale, 1e-12), ROUNDING * noise)

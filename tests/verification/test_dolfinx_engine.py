@@ -176,3 +176,23 @@ def test_lack_of_memory_in_the_second_try_is_said() -> None:
     with pytest.raises(ResourceError, match="PETSc has no memory left"):
         electric.unit_field(state.temperature[0], state.potential, 0)
     assert tries == [False, True]
+
+
+def test_rounding_in_thin_cells_does_not_keep_steps_short() -> None:
+    """What two points a hundredth of a millimetre apart exchange is known to rounding only: were it
+    asked for more closely, Newton's method would never end and every step be halved."""
+    line = np.array([0.0, 1e-5, 1e-3, 5e-3, 0.01, 0.02])
+    side = np.array([0.0, 1e-5, 5e-3])
+    mesh = box((line, side, side))
+    held = np.full(len(mesh.points), np.nan)
+    held[mesh.points[:, 0] == 0.0] = 37.0
+    heat = np.where(mesh.points[:, 0] > 0.015, 1e-4, 0.0)
+    case = problem(
+        mesh,
+        source=heat,
+        fixed_temperature=held,
+        generator=ConstantGenerator("power", 0.0, 4000.0),
+    )
+    found = run(case, fixed=None, longest=200.0, tolerance=0.02)
+    assert found.statistics["rejected"] < 10
+    assert found.statistics["steps"] < 300
