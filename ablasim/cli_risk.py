@@ -49,7 +49,16 @@ def risk(
         typer.Option(
             "--max-memory",
             metavar="GB",
-            help="Limit on the memory of the samples that are computed together.",
+            help="Limit on the memory of the samples that are computed at the same time.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            help="Processes; by default one for each core. The numbers do not depend on it.",
             show_default=False,
         ),
     ] = None,
@@ -97,6 +106,7 @@ def risk(
             device=device.value,
             dtype=dtype.value,
             max_memory=max_memory,
+            workers=workers,
             heat_sink=heat_sink,
             vessels=tuple(vessel) if vessel else None,
             progress=progress,

@@ -3,11 +3,12 @@
     python benchmarks/batch.py [--resolution standard] [--samples 64] [--alone 64]
 
 Two cases with a tumour beside a vessel: radiofrequency, and microwaves with a constant pattern.
-The samples are those of `ablasim risk` with its priors. Everything counts that a chunk of samples
-needs from the bound problems to their fields; kernels are compiled before. One run in float64, with
-all death models as users have it, is the unit. Criteria, set beforehand: 64 samples cost at most 24
-(RF) and 16 (MW) such runs; single precision moves no margin by more than 0.05 mm; in float64 a
-batch and the runs of its problems alone agree in the margin to 0.01 mm (`--alone` says how many).
+The samples are those of `ablasim risk` with its priors. Everything counts from the bound problem to
+the margins, the start of the worker processes included; kernels are compiled before. One run in
+float64, with all death models as users have it, is the unit. Criteria, set beforehand: 64 samples
+cost at most 24 (RF) and 16 (MW) such runs; single precision moves no margin by more than 0.05 mm;
+in float64 a batch and the runs of its problems alone agree in the margin to 0.01 mm (`--alone`
+says how many).
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ from ablasim.frames import MM
 from ablasim.physics.problem import BioheatProblem
 from ablasim.scenario import load_scenario
 from ablasim.solve import solve
-from ablasim.study.batches import LARGEST_CHUNK, solve_all
-from ablasim.study.case import Case, prepare
+from ablasim.study.batches import LARGEST_CHUNK
+from ablasim.study.case import prepare
+from ablasim.study.chunks import run_chunks, workers_for
+from ablasim.study.displacement import no_correction
 from ablasim.study.inputs import sampled_problems, unit_samples
-from ablasim.study.priors import uncertain_inputs
+from ablasim.study.priors import AXES, uncertain_inputs
+from ablasim.study.sampling import Plan
 
 CASES: dict[str, tuple[str, dict[str, Any], float]] = {
     "rf": ("rf_beside_portal_vein", {}, 24.0),
@@ -37,24 +41,13 @@ SEED = 1
 SINGLE_PRECISION_MM, ALONE_MM = 0.05, 0.01
 
 
-def margins(case: Case, fields: list[Any]) -> np.ndarray[Any, Any]:
-    """Minimal margins of 60 °C [mm]."""
-    found = [case.sampler.measure(field["peak_C"], 60.0).minimal for field in fields]
-    return np.array(found) / MM
-
-
-def timed(case: Case, problems: list[BioheatProblem], dtype: str) -> tuple[float, list[Any], Any]:
-    """Wall time of all chunks, their fields, and the largest error of the heat account."""
-    fields, worst = [], 0.0
+def timed(plan: Plan) -> tuple[float, np.ndarray[Any, Any], float]:
+    """Wall time of all chunks, minimal margins [mm], and the largest error of a heat account."""
     begun = time.perf_counter()
-    for start in range(0, len(problems), LARGEST_CHUNK):
-        found = solve_all(
-            problems[start : start + LARGEST_CHUNK], case.control, device="cpu", dtype=dtype
-        )
-        assert found.batched, found.why_not
-        fields += found.fields
-        worst = max(worst, float(found.balance.max()))
-    return time.perf_counter() - begun, fields, worst
+    found = run_chunks(plan)
+    wall = time.perf_counter() - begun
+    assert found.batched.all() and not found.failed.any()
+    return wall, found.minimal / MM, float(found.balance.max())
 
 
 def measured(name: str, resolution: str, count: int, alone: int) -> dict[str, Any]:
@@ -66,7 +59,14 @@ def measured(name: str, resolution: str, count: int, alone: int) -> dict[str, An
     case = prepare(scenario)
     inputs = uncertain_inputs(scenario, case.problem, case.tissues)
     columns = inputs.draw(unit_samples(count, len(inputs.varied), SEED))
+    columns |= {axis: np.zeros(count) for axis in AXES}
+    columns["death_criterion"] = np.full(count, "peak_60C")
     problems = sampled_problems(case.problem, columns)
+
+    def plan(dtype: str, samples: int = count) -> Plan:
+        part = {name: values[:samples] for name, values in columns.items()}
+        nodes = np.empty(0, dtype=np.int64)
+        return Plan(case, part, no_correction(""), None, nodes, LARGEST_CHUNK, "cpu", dtype)
 
     def run_alone(problem: BioheatProblem) -> tuple[float, Any]:
         begun = time.perf_counter()
@@ -75,16 +75,17 @@ def measured(name: str, resolution: str, count: int, alone: int) -> dict[str, An
 
     run_alone(case.problem)
     unit = min(run_alone(case.problem)[0] for _ in range(2))
-    timed(case, problems[:LARGEST_CHUNK], "float32")
-    wall, single, _ = timed(case, problems, "float32")
-    wall64, double, balance = timed(case, problems, "float64")
-    in_single, in_double = margins(case, single), margins(case, double)
+    timed(plan("float32", 2 * LARGEST_CHUNK))
+    wall, in_single, _ = timed(plan("float32"))
+    wall64, in_double, balance = timed(plan("float64"))
     runs = [run_alone(problem) for problem in problems[:alone]]
-    each = margins(case, [{"peak_C": solution.peak} for _, solution in runs])
+    peaks = [solution.peak for _, solution in runs]
+    each = np.array([case.sampler.measure(peak, 60.0).minimal for peak in peaks]) / MM
     return {
         "points": len(case.mesh.points),
         "samples": count,
         "chunk": LARGEST_CHUNK,
+        "workers": workers_for(plan("float32"), None, None),
         "run_s": unit,
         "batch_s": {"float32": wall, "float64": wall64},
         "runs": {"float32": wall / unit, "float64": wall64 / unit},
@@ -111,7 +112,7 @@ def main() -> None:
     given = parser.parse_args()
     names = CASES if given.case is None else (given.case,)
     write(
-        "batch",
+        "batch" if given.resolution == "standard" else f"batch_{given.resolution}",
         {
             "resolution": given.resolution,
             **{n: measured(n, given.resolution, given.samples, given.alone) for n in names},

@@ -10,8 +10,8 @@ square of the voltage across the tissue is the least of
 A generator is a frozen set of numbers; where it stands is a `GeneratorState`, which the time loop
 carries from step to step and keeps in checkpoints. The loop asks for the drive, ends a step at the
 next timed event, and after every step shows the generator what it would have measured. A reading
-that trips the generator is located by shorter steps to within `EVENT_TOLERANCE`, so that the time
-of a roll-off does not depend on the length of the steps.
+that trips the generator is located by shorter steps, to within `EVENT_TOLERANCE` or closer where
+the steps are finer, so that the time of a roll-off does not depend on their length.
 
 `generator_pulsed`, `generator_temperature`, `generator_ramp` and `generator_steps` hold the other
 modes.

@@ -43,25 +43,31 @@ class Solved:
     why_not: str = ""
 
 
-def chunk_size(mesh: TetMesh, dtype: str, max_memory: float | None) -> int:
-    """Samples that fit into a memory [GB] at once; a power of two, at most `LARGEST_CHUNK`.
+def chunk_size(mesh: TetMesh, dtype: str, max_memory: float | None, cores: int = 1) -> int:
+    """Samples that are computed together; a power of two, at most `LARGEST_CHUNK`.
 
-    It follows from mesh, type and limit alone, so that a repeated study does the same arithmetic.
+    As many as fit into a memory [GB] when every core computes so many. It does not follow how many
+    workers there are, so that a study's arithmetic does not either.
 
     Raises:
         UsageError: not even one fits.
     """
     if max_memory is None:
         return LARGEST_CHUNK
-    values = VALUES_PER_POINT * len(mesh.points) + VALUES_PER_CELL * len(mesh.cells)
-    each = values * np.dtype(dtype).itemsize
-    fits = int(max_memory * 1e9 / each)
-    if fits < 1:
+    each = sample_memory(mesh, dtype)
+    if each > max_memory:
         raise UsageError(
             f"--max-memory: got {max_memory:g} GB; one sample on this mesh takes about"
-            f" {each / 1e9:.2f} GB: allow more, or use --resolution preview"
+            f" {each:.2f} GB: allow more, or use --resolution preview"
         )
+    fits = max(int(max_memory / each / cores), 1)
     return min(LARGEST_CHUNK, 1 << (fits.bit_length() - 1))
+
+
+def sample_memory(mesh: TetMesh, dtype: str) -> float:
+    """Memory [GB] that one sample takes while it is computed."""
+    values = VALUES_PER_POINT * len(mesh.points) + VALUES_PER_CELL * len(mesh.cells)
+    return values * np.dtype(dtype).itemsize / 1e9
 
 
 def solve_all(

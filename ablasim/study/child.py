@@ -14,12 +14,12 @@ from typing import Any, Self
 
 import ablasim
 from ablasim.errors import ResourceError
-from ablasim.study.sweep_case import INTERNAL_ERROR, answer
+from ablasim.study.answer import INTERNAL_ERROR, answer
 
 LOG = "workers.log"
 
 TRIES = 2
-"""A case during which its worker is killed so often has failed."""
+"""Work during which its worker is killed so often has failed."""
 
 STARTS = 3
 """Workers that die so often before they are ready will not start at all."""
@@ -36,6 +36,9 @@ ONE_THREAD = {
 }
 """Sums depend on the number of threads that share them: with one, all workers get the same."""
 
+MOST_WORDS = 300
+"""Characters that are quoted of what a worker wrote last."""
+
 ENDS_S = 10.0
 """How long a worker gets to end by itself [s]."""
 
@@ -43,11 +46,14 @@ ENDS_S = 10.0
 class Child:
     """One worker process."""
 
-    def __init__(self, directory: Path, core: int | None = None, hold: Sequence[int] = ()) -> None:
+    def __init__(
+        self, module: str, directory: Path, core: int | None = None, hold: Sequence[int] = ()
+    ) -> None:
         """Start it.
 
         Args:
-            directory: of the sweep.
+            module: that the process runs; its `main` calls `worker.serve`.
+            directory: where it finds its work; its stderr goes to `LOG` there.
             core: that it may use; None leaves it to the system.
             hold: locks that it holds as long as it lives.
         """
@@ -57,12 +63,13 @@ class Child:
             self._process = subprocess.Popen(
                 [
                     sys.executable,
-                    *("-P", "-m", "ablasim.study.sweep_worker"),
+                    *("-P", "-m", module),
                     *(str(directory.absolute()), str(-1 if core is None else core)),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                bufsize=0,  # a line that waits in a buffer would not make `fileno` readable
                 env=_environment(),
                 pass_fds=tuple(hold),
             )
@@ -90,7 +97,7 @@ class Child:
         return self._answers.fileno()
 
     def ask(self, number: int) -> None:
-        """Have a case computed."""
+        """Have a piece of work done."""
         self.number = number
         try:
             self._requests.write(json.dumps({"case": number}).encode() + b"\n")
@@ -130,18 +137,28 @@ class Child:
 
 
 def killed(number: int, death: str, directory: Path) -> dict[str, Any]:
-    """The answer for a case whose workers did not survive it."""
+    """The answer for work that its workers did not survive."""
     code = ResourceError.exit_code if death.endswith("signal 9") else INTERNAL_ERROR
-    hint = "is there enough memory?" if code != INTERNAL_ERROR else f"see {directory / LOG}"
+    hint = "is there enough memory?" if code != INTERNAL_ERROR else _last_words(directory)
     return answer(number, code, f"the process that computed it {death}, {TRIES} times; {hint}")
 
 
 def cannot_start(directory: Path, death: str) -> ResourceError:
     """The error of workers that never get ready."""
     return ResourceError(
-        f"the worker process {death} before it was ready, {STARTS} times;"
-        f" the end of {directory / LOG} may say why, `ablasim doctor` what is missing"
+        f"the worker process {death} before it was ready, {STARTS} times; {_last_words(directory)};"
+        " `ablasim doctor` may say what is missing"
     )
+
+
+def _last_words(directory: Path) -> str:
+    """The end of what the workers wrote: the directory may be gone when somebody reads of it."""
+    try:
+        lines = (directory / LOG).read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError as error:
+        return f"{directory / LOG} cannot be read ({error.strerror or error})"
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
+    return f"the end of {directory / LOG} is: {last[:MOST_WORDS]}"
 
 
 def _environment() -> dict[str, str]:

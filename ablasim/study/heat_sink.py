@@ -16,7 +16,7 @@ from ablasim.assess.intervals import Estimate, probability, quantile
 from ablasim.assess.margin import NearVessel
 from ablasim.assess.risk import LEVELS
 from ablasim.frames import MM
-from ablasim.study.sampling import Samples
+from ablasim.study.samples import Samples
 
 Floats = NDArray[np.float64]
 

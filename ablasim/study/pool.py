@@ -1,4 +1,4 @@
-"""Cases on this machine: worker processes pinned to one core each, replaced when they die."""
+"""Worker processes of this machine, pinned to one core each, replaced when they die."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 import selectors
 from collections import Counter, deque
 from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import Any
 
-from ablasim.study.sweep_child import STARTS, TRIES, Child, cannot_start, killed
-from ablasim.study.sweep_frozen import Sweep
+from ablasim.study.child import STARTS, TRIES, Child, cannot_start, killed
 
 
 def cores() -> list[int]:
@@ -20,18 +20,22 @@ def cores() -> list[int]:
 
 
 def compute_locally(
-    sweep: Sweep,
+    module: str,
+    directory: Path,
     numbers: Sequence[int],
     *,
     workers: int,
     first_core: int = 0,
     hold: Sequence[int] = (),
 ) -> Generator[dict[str, Any]]:
-    """Compute cases, an answer for each as it is finished (see `sweep_case.compute`).
+    """Have numbered pieces of work done, an `answer` for each as it is finished.
+
+    What a worker tells of its progress, with the key `fraction`, is handed on.
 
     Args:
-        sweep: of the cases.
-        numbers: of the cases.
+        module: that the workers run.
+        directory: where they find their work.
+        numbers: of what is to be done.
         workers: number of processes.
         first_core: where among this process's cores the first worker is pinned.
         hold: locks that the workers hold as long as they live.
@@ -47,7 +51,7 @@ def compute_locally(
 
     def start(place: int) -> None:
         core = usable[(first_core + place) % len(usable)]
-        pool.register(Child(sweep.directory, core, hold), selectors.EVENT_READ, place)
+        pool.register(Child(module, directory, core, hold), selectors.EVENT_READ, place)
 
     def give(child: Child) -> None:
         child.number = None
@@ -55,7 +59,7 @@ def compute_locally(
             child.ask(todo.popleft())
 
     def busy() -> bool:
-        return bool(todo) or any(_child(key).number for key in pool.get_map().values())
+        return bool(todo) or any(_child(key).number is not None for key in pool.get_map().values())
 
     try:
         for place in range(min(workers, len(todo))):
@@ -73,13 +77,16 @@ def compute_locally(
                         if deaths[number] < TRIES:
                             todo.appendleft(number)
                         else:
-                            yield killed(number, death, sweep.directory)
+                            yield killed(number, death, directory)
                     elif not child.ready:
                         false_starts += 1
                         if false_starts >= STARTS:
-                            raise cannot_start(sweep.directory, death)
+                            raise cannot_start(directory, death)
                     if todo:
                         start(place)
+                    continue
+                if "fraction" in said:
+                    yield said
                     continue
                 give(child)
                 if number is not None:

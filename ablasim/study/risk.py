@@ -39,6 +39,8 @@ from ablasim.scenario.risk import Risk
 from ablasim.shapes import content_hash
 from ablasim.study.batches import chunk_size
 from ablasim.study.case import Case, prepare
+from ablasim.study.chunk_store import ChunkStore
+from ablasim.study.chunks import run_chunks
 from ablasim.study.displacement import (
     Correction,
     MovedField,
@@ -48,8 +50,10 @@ from ablasim.study.displacement import (
 )
 from ablasim.study.heat_sink import VesselCost, chosen_vessels, vessel_cost
 from ablasim.study.inputs import unit_samples
+from ablasim.study.pool import cores
 from ablasim.study.priors import AXES, Inputs, uncertain_inputs
-from ablasim.study.sampling import ChunkStore, Plan, Samples, run_chunks
+from ablasim.study.samples import Samples
+from ablasim.study.sampling import Plan
 
 Floats = NDArray[np.float64]
 
@@ -113,6 +117,7 @@ def risk(
     device: str = "auto",
     dtype: str = "float64",
     max_memory: float | None = None,
+    workers: int | None = None,
     heat_sink: bool = True,
     vessels: tuple[str, ...] | None = None,
     progress: ProgressCallback | None = None,
@@ -130,7 +135,9 @@ def risk(
         out: directory for the results; written when complete. None: nothing is written.
         device: "auto", "cpu" or "gpu".
         dtype: "float64" or "float32" of the samples' solver.
-        max_memory: limit [GB] that sets how many samples are computed together.
+        max_memory: limit [GB] of the samples that are computed at the same time; it sets how many
+            are computed together.
+        workers: most processes, by default one for each core; the numbers do not depend on it.
         heat_sink: account for vessels by the same case without them.
         vessels: names of those; by default the heat sinks by the clinical rule.
         progress: told of every stage.
@@ -146,7 +153,7 @@ def risk(
     from ablasim.report.atomic import RISK, check_free
 
     begun = time.perf_counter()
-    _check_numbers(samples, seed)
+    _check_numbers(samples, seed, workers)
     place = None if out is None else Path(out)
     if place is not None:
         check_free(place, force=force, kind=RISK)
@@ -156,7 +163,7 @@ def risk(
     inputs = uncertain_inputs(scenario, case.problem, case.tissues)
     if not inputs.varied:
         raise UsageError("risk: every input is fixed; leave at least one uncertain under risk:")
-    chunk = chunk_size(case.mesh, dtype, max_memory)
+    chunk = chunk_size(case.mesh, dtype, max_memory, len(cores()))
     key = _key(scenario, case, samples, seed, chunk, dtype, device)
     nominal = run_once(scenario, device=device, progress=progress)
     near = nominal.margin.vessels if nominal.margin is not None else ()
@@ -169,6 +176,8 @@ def risk(
     plan = study.plan(case, correction, nominal)
     every = run_chunks(
         plan,
+        workers=workers,
+        max_memory=max_memory,
         store=store,
         enough=lambda s: narrow_enough(s.good().minimal, target, given.interval_half_width),
         progress=progress,
@@ -181,6 +190,8 @@ def risk(
         own = _store(place, f"without-{vessel.name}", key, resume)
         lacking = run_chunks(
             study.plan(other, study.correction(own, other), None, used),
+            workers=workers,
+            max_memory=max_memory,
             store=own,
             progress=progress,
             stage="no sink",
@@ -329,11 +340,13 @@ def _vessels(
     return chosen
 
 
-def _check_numbers(samples: int, seed: int) -> None:
+def _check_numbers(samples: int, seed: int, workers: int | None) -> None:
     if not 8 <= samples <= MOST_SAMPLES:
         raise UsageError(f"--samples: got {samples}; must be from 8 to {MOST_SAMPLES}")
     if not 0 <= seed < 2**32:
         raise UsageError(f"--seed: got {seed}; must be from 0 to {2**32 - 1}")
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers: got {workers}; must be at least 1")
 
 
 def _refuse_many_failures(samples: Samples) -> None:

@@ -6,13 +6,12 @@ digits, and a sweep gives the same numbers however often it was stopped.
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablasim.errors import AblasimError, ResourceError, UsageError
-from ablasim.report.atomic import RESOURCE_ERRORS
+from ablasim.errors import UsageError
 from ablasim.scenario import Scenario
+from ablasim.study.answer import answer, judged
 from ablasim.study.cases import State, case_directory, new_case, remove_damaged, state_of
 from ablasim.study.sweep_frozen import Sweep
 from ablasim.study.sweep_plan import CaseRisk, SweepPlan
@@ -20,15 +19,12 @@ from ablasim.study.sweep_plan import CaseRisk, SweepPlan
 if TYPE_CHECKING:
     from ablasim.report.record import RunRecord
 
-INTERNAL_ERROR = 1
-
 
 def compute(sweep: Sweep, number: int) -> dict[str, Any]:
     """Compute a case into its directory, unless it is there.
 
     Returns:
-        An answer of plain data: `case`, `exit_code` (0 if it is there now), `message`, and `stop`:
-        whether the next case would meet the same trouble (no space left, no permission).
+        What `answer` makes of it.
     """
     try:
         state = state_of(sweep, number)
@@ -40,15 +36,8 @@ def compute(sweep: Sweep, number: int) -> dict[str, Any]:
     except Exception as error:
         if case_directory(sweep, number).is_dir() and isinstance(error, UsageError):
             return answer(number)  # somebody else was faster
-        return answer(number, *_judged(error))
+        return answer(number, *judged(error))
     return answer(number)
-
-
-def answer(
-    number: int, exit_code: int = 0, message: str = "", stop: bool = False
-) -> dict[str, Any]:
-    """What a worker says of a case."""
-    return {"case": number, "exit_code": exit_code, "message": message, "stop": stop}
 
 
 def write_case(scenario: Scenario, folder: Path, plan: SweepPlan) -> None:
@@ -95,22 +84,9 @@ def _write_risk(scenario: Scenario, folder: Path, wanted: CaseRisk) -> RunRecord
         seed=wanted.seed,
         dtype=wanted.dtype,
         device="cpu",
+        workers=1,  # the sweep has a process for every core already
         heat_sink=False,
     )
     write_json(folder / "risk.json", found.summary)
     write_samples(folder / "samples.csv", table(found), found.numbers)
     return found.nominal.record
-
-
-def _judged(error: Exception) -> tuple[int, str, bool]:
-    """Exit code, message, and whether the place of the sweep is at fault."""
-    cause = error.__cause__ if isinstance(error, ResourceError) else error
-    stop = isinstance(cause, OSError) and cause.errno in RESOURCE_ERRORS
-    if isinstance(error, AblasimError):
-        return error.exit_code, str(error), stop
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-        return ResourceError.exit_code, f"not enough memory ({error or 'MemoryError'})", False
-    if isinstance(error, OSError):
-        lack = stop or error.errno == errno.ENOMEM
-        return ResourceError.exit_code if lack else INTERNAL_ERROR, str(error), stop
-    return INTERNAL_ERROR, f"a fault inside ablasim: {type(error).__name__}: {error}", False

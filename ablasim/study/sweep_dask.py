@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from ablasim.errors import InputFileError, ResourceError
-from ablasim.study.sweep_case import INTERNAL_ERROR, answer
-from ablasim.study.sweep_child import STARTS, TRIES, Child, cannot_start, killed
+from ablasim.study.answer import INTERNAL_ERROR, answer
+from ablasim.study.child import STARTS, TRIES, Child, cannot_start, killed
+from ablasim.study.pool import cores
 from ablasim.study.sweep_frozen import FROZEN, Sweep
-from ablasim.study.sweep_local import cores
+from ablasim.study.sweep_worker import WORKER
 
 AHEAD = 2
 """Cases that wait at the scheduler for each thread of the workers."""
@@ -173,7 +174,7 @@ def _child(place: Path, core: int | None) -> Child:
         if kept[0] == place:
             return kept[1]
         kept[1].stop()
-    child = Child(place, None if core is None else cores()[core])
+    child = Child(WORKER, place, None if core is None else cores()[core])
     _children[me] = (place, child)
     return child
 

@@ -24,9 +24,10 @@ from ablasim.study.cases import (
     remove_damaged,
     state_of,
 )
+from ablasim.study.pool import compute_locally, cores
 from ablasim.study.sweep_frozen import Sweep, check_inputs, open_sweep
-from ablasim.study.sweep_local import compute_locally, cores
 from ablasim.study.sweep_lock import sweep_lock
+from ablasim.study.sweep_worker import WORKER
 
 EXECUTORS = ("local", "dask")
 
@@ -123,7 +124,12 @@ def run_sweep(
         else:
             first_core = 0 if shard is None else (shard.index - 1) * workers
             answers = compute_locally(
-                sweep, todo, workers=workers, first_core=first_core, hold=hold
+                WORKER,
+                sweep.directory,
+                todo,
+                workers=workers,
+                first_core=first_core,
+                hold=hold,
             )
         try:
             with closing(answers):  # ends the workers, whatever happens

@@ -22,17 +22,27 @@ from ablasim.assess.risk import (
     surface_risk,
 )
 from ablasim.cli import main
-from ablasim.errors import ConvergenceError, UsageError
+from ablasim.errors import (
+    AblasimError,
+    ConvergenceError,
+    InputFileError,
+    ResourceError,
+    UsageError,
+)
 from ablasim.mesh import TetMesh, write_mesh
 from ablasim.progress import Progress
 from ablasim.scenario import Scenario, load_scenario
 from ablasim.scenario.risk import Risk
-from ablasim.study.batches import LARGEST_CHUNK, Solved, chunk_size
+from ablasim.study.batches import LARGEST_CHUNK, Solved, chunk_size, sample_memory
 from ablasim.study.case import prepare
+from ablasim.study.chunk_store import ChunkStore
+from ablasim.study.chunks import run_chunks, worker_error, workers_for
 from ablasim.study.displacement import Correction, MovedField, no_correction
 from ablasim.study.heat_sink import chosen_vessels, vessel_cost
+from ablasim.study.plan_files import read_plan, write_plan
 from ablasim.study.priors import AXES, uncertain_inputs
-from ablasim.study.sampling import ChunkStore, Plan, Samples, run_chunks
+from ablasim.study.samples import Samples
+from ablasim.study.sampling import Plan
 
 TINY = """\
 name: tiny
@@ -52,7 +62,7 @@ risk: {interval_half_width: 0.001}
 """
 
 
-MEMORY = "0.012"
+MEMORY = "0.024"
 """[GB] in which four samples of the tiny mesh are computed together."""
 
 
@@ -150,7 +160,8 @@ def test_a_sample_is_a_single_run(scenario: Scenario) -> None:
 
 @pytest.mark.slow
 def test_an_interrupted_study_goes_on(out: Path, tiny: Path) -> None:
-    """After its first chunk; the same seed gives the same numbers to the last digit."""
+    """After its first chunk; the same seed gives the same numbers to the last digit, with one
+    worker as with as many as there are cores."""
     again = tiny.parent / "again"
 
     def stops(event: Progress) -> None:
@@ -162,9 +173,10 @@ def test_an_interrupted_study_goes_on(out: Path, tiny: Path) -> None:
             load_scenario(tiny), samples=8, seed=5, out=again, device="cpu",
             max_memory=float(MEMORY), progress=stops,
         )  # fmt: skip
-    assert not again.exists() and len(list(tiny.parent.glob(".again.risk/chunk-*.npz"))) == 1
+    kept = list(tiny.parent.glob(".again.risk/chunk-*.npz"))
+    assert not again.exists() and kept, "the finished chunk stays"
     words = ["risk", str(tiny), "-o", str(again), "-n", "8", "--seed", "5", "-q"]
-    assert main([*words, "--device", "cpu", "--max-memory", MEMORY]) == 0
+    assert main([*words, "--device", "cpu", "--max-memory", MEMORY, "--workers", "1"]) == 0
     assert (again / "samples.csv").read_bytes() == (out / "samples.csv").read_bytes()
     assert (again / "tumour_risk.vtp").read_bytes() == (out / "tumour_risk.vtp").read_bytes()
 
@@ -179,6 +191,7 @@ def test_an_earlier_study_is_not_replaced_by_mistake(out: Path, tiny: Path) -> N
     [
         (["-n", "4"], "--samples: got 4; must be from 8"),
         (["--seed", "-1"], "--seed: got -1"),
+        (["--workers", "0"], "--workers: got 0"),
         (["--max-memory", "0"], "greater than 0 GB"),
         (["--max-memory", "0.00001"], "one sample on this mesh takes about"),
         (["--vessel", "porta"], "'porta'; the meshed vessels are: none"),
@@ -209,6 +222,48 @@ def test_samples_that_fail(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) 
         ablasim.risk(scenario, samples=8, device="cpu")
 
 
+@pytest.mark.parametrize("kind", [UsageError, InputFileError, ConvergenceError, ResourceError])
+def test_errors_of_workers_keep_their_kind(kind: type[AblasimError]) -> None:
+    error = worker_error(kind.exit_code, "what happened")
+    assert type(error) is kind and str(error) == "what happened"
+    assert worker_error(1, "a fault").exit_code == 1
+
+
+def test_a_plan_survives_its_files(scenario: Scenario, tmp_path: Path) -> None:
+    """To the last digit: what a worker computes is what this process would."""
+    case = prepare(scenario)
+    inputs = uncertain_inputs(scenario, case.problem, case.tissues)
+    columns = inputs.draw(np.linspace(0.1, 0.9, 3 * len(inputs.varied)).reshape(3, -1))
+    nodes = np.arange(7)
+    correction = Correction(np.full(3, 2 * MM), np.full((3, 2, 4), 0.1), (), "by hand")
+    plan = Plan(case, columns, correction, MovedField(case, nodes), nodes, 2, "cpu", "float32")
+    write_plan(plan, ChunkStore(tmp_path / "results", "key"), tmp_path)
+    again, results = read_plan(tmp_path)
+    assert results.key == "key" and results.directory == tmp_path / "results"
+    assert again.case.scenario == scenario
+    assert (again.chunk, again.device, again.dtype) == (2, "cpu", "float32")
+    assert set(again.columns) == set(columns)
+    for name, values in columns.items():
+        assert again.columns[name].tolist() == values.tolist(), name
+    np.testing.assert_array_equal(again.case.mesh.points, case.mesh.points)
+    np.testing.assert_array_equal(again.correction.values, correction.values)
+    np.testing.assert_array_equal(again.nodes, nodes)
+    assert again.moved is not None
+
+
+def test_workers_follow_cores_chunks_and_memory(scenario: Scenario) -> None:
+    case = prepare(scenario)
+    columns = {"sigma": np.ones(64)}
+    none = np.empty(0, dtype=np.int64)
+    plan = Plan(case, columns, no_correction(""), None, none, 16, "cpu", "float64")
+    chunk = 16 * sample_memory(case.mesh, "float64")
+    assert workers_for(plan, 3, None) == 3
+    assert workers_for(plan, 100, None) == 4  # chunks
+    assert workers_for(plan, 4, 2.5 * chunk) == 2
+    assert workers_for(plan, 4, 0.1 * chunk) == 1
+    assert 1 <= workers_for(plan, None, None) <= 4
+
+
 def test_everything_fixed_is_refused(scenario: Scenario) -> None:
     names = [n for n in Risk.model_fields if n not in ("remeshed_poses", "interval_half_width")]
     fixed = Risk.model_validate({name: {"distribution": "fixed"} for name in names})
@@ -223,6 +278,8 @@ def test_chunks_follow_from_memory_alone(scenario: Scenario) -> None:
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1] == LARGEST_CHUNK
     assert all(size & (size - 1) == 0 for size in sizes)
     assert chunk_size(mesh, "float32", 0.01) >= chunk_size(mesh, "float64", 0.01)
+    assert chunk_size(mesh, "float64", 0.03, cores=4) < chunk_size(mesh, "float64", 0.03)
+    assert chunk_size(mesh, "float64", 0.03, cores=1000) == 1
 
 
 def test_a_damaged_chunk_is_computed_again(tmp_path: Path) -> None:

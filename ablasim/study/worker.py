@@ -1,0 +1,85 @@
+"""The inside of a worker process: does the numbered pieces of work it is told, one by one.
+
+    python -m MODULE DIR CORE
+
+One line of JSON per piece comes in on stdin, one answer goes out on stdout; whatever else a library
+prints goes to stderr. When stdin closes, because whoever asked is done or was killed, the process
+ends at once: work that is not finished leaves nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+Work = Callable[[int, Callable[[float], None]], dict[str, Any]]
+"""From a number, and a function to tell of progress (0 to 1), to an `answer`."""
+
+TELL_S = 1.0
+"""Progress is told at most this often [s]."""
+
+
+def serve(load: Callable[[Path], Work]) -> None:
+    """Answer until stdin closes.
+
+    Args:
+        load: makes the work ready from what is in a directory; the slow imports belong into it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asked
+    directory, core = Path(sys.argv[1]), int(sys.argv[2])
+    if core >= 0 and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})  # before NumPy and JAX count the cores
+    answers = _private_stdout()
+    requests: queue.SimpleQueue[int] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    work = load(directory)
+    _say(answers, {"ready": True})
+    while True:
+        _answer(answers, work, requests.get())
+
+
+def _answer(answers: TextIO, work: Work, number: int) -> None:
+    from ablasim.study.answer import INTERNAL_ERROR, answer
+
+    told = time.monotonic()
+
+    def tell(fraction: float) -> None:
+        nonlocal told
+        if time.monotonic() - told >= TELL_S:
+            told = time.monotonic()
+            _say(answers, {"case": number, "fraction": fraction})
+
+    try:
+        said = work(number, tell)
+    except Exception as error:  # a fault of the work itself, which answers for all others
+        traceback.print_exc()
+        said = answer(number, INTERNAL_ERROR, f"a fault inside ablasim: {error}")
+    _say(answers, said)
+
+
+def _say(stream: TextIO, said: dict[str, Any]) -> None:
+    stream.write(json.dumps(said) + "\n")
+    stream.flush()
+
+
+def _listen(requests: queue.SimpleQueue[int]) -> None:
+    for line in sys.stdin:
+        requests.put(int(json.loads(line)["case"]))
+    os._exit(0)
+
+
+def _private_stdout() -> TextIO:
+    """The real stdout; from here on what is printed goes to stderr."""
+    sys.stdout.flush()
+    private = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(private, "w", encoding="utf-8")

@@ -1,0 +1,51 @@
+"""Worker processes that do not start, and those that tell of their progress."""
+
+from pathlib import Path
+
+import pytest
+
+from ablasim.errors import ResourceError
+from ablasim.study.pool import compute_locally
+
+TALKATIVE = """
+from pathlib import Path
+from ablasim.study import worker
+from ablasim.study.answer import answer
+
+worker.TELL_S = 0.0
+
+def load(directory: Path) -> worker.Work:
+    def work(number, tell):
+        tell(0.5)
+        if number == 1:
+            raise ValueError("one is too many")
+        return answer(number)
+    return work
+
+worker.serve(load)
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module that workers can run."""
+    (tmp_path / "talkative.py").write_text(TALKATIVE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return "talkative"
+
+
+def test_every_piece_is_answered_once(module: str, tmp_path: Path) -> None:
+    """From 0 on; a fault of one leaves the others alone."""
+    said = list(compute_locally(module, tmp_path, [0, 1, 2], workers=2))
+    parts = [each for each in said if "fraction" in each]
+    answers = {each["case"]: each for each in said if "fraction" not in each}
+    assert len(said) == 6 and sorted(answers) == [0, 1, 2]
+    assert [part["fraction"] for part in parts] == [0.5] * 3
+    assert [answers[number]["exit_code"] for number in range(3)] == [0, 1, 0]
+    assert "one is too many" in answers[1]["message"]
+
+
+def test_workers_that_cannot_start_say_why(tmp_path: Path) -> None:
+    """Their directory may be gone when the message is read."""
+    with pytest.raises(ResourceError, match=r"before it was ready.*No module named nowhere"):
+        list(compute_locally("nowhere", tmp_path, [0], workers=1))
