@@ -52,7 +52,7 @@ class Child:
         """Start it.
 
         Args:
-            module: that the process runs; its `main` calls `worker.serve`.
+            module: that the process runs; it calls `worker.serve`.
             directory: where it finds its work; its stderr goes to `LOG` there.
             core: that it may use; None leaves it to the system.
             hold: locks that it holds as long as it lives.
