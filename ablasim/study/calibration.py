@@ -5,8 +5,9 @@ patients: hidden inputs, independent of the study's samples, from the same prior
 shifted by some standard deviations, as where the prior is wrong. The share of truths inside the
 interval is the coverage; below its P5 lie those that would surprise on the dangerous side.
 
-Where a truth's probe is displaced, its margin is that of the moved zone, or of a case meshed anew
-(`true_margins` with `remeshed`), which also tries the treatment of displaced probes.
+Where a truth's probe is displaced, its margin is that of the moved and corrected zone, as in the
+study, or of a case meshed anew (`remeshed_margins`), which also tries the treatment of displaced
+probes.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from scipy.special import ndtr, ndtri
 
 from ablasim.assess.intervals import Estimate, probability, quantile
 from ablasim.frames import MM
-from ablasim.physics.damage import criterion
-from ablasim.study.batches import solve_all
+from ablasim.study.batches import LARGEST_CHUNK
 from ablasim.study.case import Case
-from ablasim.study.inputs import EDGE, sampled_problem, unit_samples
+from ablasim.study.chunks import run_chunks
+from ablasim.study.displacement import Correction, no_correction
+from ablasim.study.inputs import EDGE, unit_samples
 from ablasim.study.priors import AXES, Inputs
+from ablasim.study.sampling import Plan
 
 Floats = NDArray[np.float64]
 
@@ -117,33 +120,37 @@ def calibrate(
 
 
 def true_margins(
-    case: Case, inputs: Inputs, unit: Floats, *, remeshed: bool = False, device: str = "auto"
+    case: Case, inputs: Inputs, unit: Floats, correction: Correction, *, dtype: str = "float64"
 ) -> Floats:
-    """Minimal margins (k,) [m] of hidden inputs.
+    """Minimal margins (k,) [m] of hidden inputs, by the study's own way: zones moved and corrected.
 
     Args:
         case: of the study.
         inputs: of the study.
         unit: hidden points (k, d).
-        remeshed: mesh every truth anew with its probes displaced, instead of moving its zone.
-        device: of the solver.
+        correction: of displaced probes, of the study.
+        dtype: of the solver.
+    """
+    nodes = np.empty(0, dtype=np.int64)
+    columns = inputs.draw(unit)
+    plan = Plan(case, columns, correction, None, nodes, LARGEST_CHUNK, "cpu", dtype)
+    return run_chunks(plan).good().minimal
+
+
+def remeshed_margins(case: Case, inputs: Inputs, unit: Floats) -> Floats:
+    """The same with every truth meshed anew around its displaced probes, and solved alone.
+
+    Raises:
+        ScenarioError: a probe cannot lie where a truth has it.
     """
     columns = inputs.draw(unit)
-    rows = [{k: v[i].item() for k, v in columns.items()} for i in range(len(unit))]
-    shifts = [np.array([row[axis] for axis in AXES], dtype=np.float64) * MM for row in rows]
-    if remeshed:
-        cases = [case.moved(shift) for shift in shifts]
-        fields = [
-            solve_all([sampled_problem(c.problem, row)], c.control, device=device).fields[0]
-            for c, row in zip(cases, rows, strict=True)
-        ]
-        shifts = [np.zeros(3)] * len(rows)
-    else:
-        cases = [case] * len(rows)
-        problems = [sampled_problem(case.problem, row) for row in rows]
-        fields = solve_all(problems, case.control, device=device).fields
+    nodes = np.empty(0, dtype=np.int64)
     found = []
-    for one, row, field, shift in zip(cases, rows, fields, shifts, strict=True):
-        judge = criterion(str(row["death_criterion"]), case.scenario.assessment.arrhenius_set)
-        found.append(one.sampler.measure(judge.field(field), judge.level, shift=shift).minimal)
+    for number in range(len(unit)):
+        row = {name: values[number : number + 1] for name, values in columns.items()}
+        shift = np.array([row[axis][0] for axis in AXES], dtype=np.float64) * MM
+        moved = case.moved(shift)
+        row |= {axis: np.zeros(1) for axis in AXES}
+        plan = Plan(moved, row, no_correction(""), None, nodes, 1, "cpu", "float64")
+        found.append(run_chunks(plan).minimal[0])
     return np.array(found)

@@ -34,11 +34,13 @@ from ablasim.progress import Progress
 from ablasim.scenario import Scenario, load_scenario
 from ablasim.scenario.risk import Risk
 from ablasim.study.batches import LARGEST_CHUNK, Solved, chunk_size, sample_memory
+from ablasim.study.calibration import true_margins
 from ablasim.study.case import prepare
 from ablasim.study.chunk_store import ChunkStore
 from ablasim.study.chunks import run_chunks, worker_error, workers_for
 from ablasim.study.displacement import Correction, MovedField, no_correction
 from ablasim.study.heat_sink import chosen_vessels, vessel_cost
+from ablasim.study.inputs import unit_samples
 from ablasim.study.plan_files import read_plan, write_plan
 from ablasim.study.priors import AXES, uncertain_inputs
 from ablasim.study.samples import Samples
@@ -156,6 +158,17 @@ def test_a_sample_is_a_single_run(scenario: Scenario) -> None:
     assert found.minimal[0] == pytest.approx(plain.margin.minimal, abs=1e-9)
     np.testing.assert_allclose(found.margin[0], plain.margin.margin, atol=1e-9)
     assert found.volume[0] == pytest.approx(plain.record.zone.volume, rel=1e-9)
+
+
+def test_truths_at_the_points_of_a_study_are_its_samples(out: Path, scenario: Scenario) -> None:
+    with (out / "samples.csv").open() as stream:
+        expected = [float(row["minimal_margin_mm"]) for row in csv.DictReader(stream)]
+    case = prepare(scenario)
+    inputs = uncertain_inputs(scenario, case.problem, case.tissues)
+    unit = unit_samples(8, len(inputs.varied), 5)
+    found = true_margins(case, inputs, unit, no_correction(""))
+    # Eight together instead of four: they share time steps, so the margin may differ by 0.01 mm.
+    np.testing.assert_allclose(found / MM, expected, atol=0.01)
 
 
 @pytest.mark.slow
