@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,8 +30,8 @@ from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import ProgressCallback
 from ablasim.solve.batch_setup import electric_batch, heat_batch, hierarchy_batch
 from ablasim.solve.jax_engine import JaxEngine
-from ablasim.solve.jax_step import Report, State
-from ablasim.solve.kernels import put, register
+from ablasim.solve.jax_step import Report, State, close_step, move_heat
+from ablasim.solve.kernels import fastest_rate, put, register
 from ablasim.solve.multigrid import Hierarchy
 from ablasim.solve.solution import Status
 from ablasim.solve.stepping import StepControl, march
@@ -224,6 +225,15 @@ def _sameness(one: BioheatProblem, two: BioheatProblem) -> dict[str, bool]:
     }
 
 
+def _wide(kernel: Any) -> Any:
+    return jax.jit(kernel.__wrapped__, compiler_options={"xla_cpu_prefer_vector_width": 512})
+
+
+WIDE: tuple[Any, Any, Any] = (_wide(fastest_rate), _wide(move_heat), _wide(close_step))
+"""The kernels with the widest vectors of a CPU: 16 problems in single precision fill one, and what
+is done to all of them takes a fifth less time. XLA takes narrower ones of its own accord."""
+
+
 class BatchEngine(JaxEngine):
     """The JAX engine with the arrays of many problems.
 
@@ -241,6 +251,9 @@ class BatchEngine(JaxEngine):
         self._account = {name: np.zeros(len(problems)) for name in ACCOUNT}
         together = BatchGenerator(tuple(problem.generator for problem in problems))
         super().__init__(replace(problems[0], generator=together), device=device, dtype=dtype)
+
+    def _compiled(self) -> tuple[Any, Any, Any]:
+        return WIDE if self.device.platform == "cpu" else super()._compiled()
 
     def _set_up(self) -> None:
         self.heat = heat_batch(self.problems, self.graph, self.dtype)

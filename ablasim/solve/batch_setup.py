@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from ablasim.physics import tissue
 from ablasim.physics.problem import BioheatProblem
-from ablasim.solve.kernels import Electric, Heat, Streams, put
+from ablasim.solve.kernels import Electric, Heat, Streams, Weights, put
 from ablasim.solve.layout import Graph, Slices, slice_rows
+from ablasim.solve.mixed import MOST_PATTERNS, Mixed, patterns
 from ablasim.solve.multigrid import Hierarchy
 from ablasim.solve.setup import electric_arrays, heat_arrays, wall_arrays
 from ablasim.solve.streams import stream_arrays
@@ -56,17 +57,20 @@ def heat_batch(problems: Sequence[BioheatProblem], graph: Graph, dtype: str) -> 
             parts.mixed(name) for name in ("wet_capacity", "dry_capacity", "latent_heat")
         )
         boiling = tissue.band_capacity(wet, dry, latent, first.laws.vaporisation_band)
-        changes |= {"wet": parts.put(wet), "dry": parts.put(dry), "boiling": parts.put(boiling)}
+        changes |= {"wet": parts.few(wet), "dry": parts.few(dry), "boiling": parts.few(boiling)}
     if parts.differ("perfusion"):
-        changes["perfusion"] = parts.put(volume[:, None] * parts.mixed("perfusion"))
+        changes["perfusion"] = parts.few(volume[:, None] * parts.mixed("perfusion"))
         if single.supply is not None:
             changes["supply"] = parts.supply()
     if parts.differ("conductivity", "conductivity_slope"):
         changes |= _conduction(parts, single)
     if parts.walls_differ():
         each = [wall_arrays(problem, graph) for problem in problems]
-        for name, place in (("wall", 0), ("wall_heat", 1), ("wall_area", 3)):
-            changes[name] = parts.put(np.stack([arrays[place] for arrays in each], axis=-1))
+        lumped, inflow, _, area, _ = (
+            np.stack(values, axis=-1) for values in zip(*each, strict=True)
+        )
+        changes |= {"wall": parts.few(lumped), "wall_heat": parts.few(inflow)}
+        changes["wall_area"] = parts.put(area)
     laws = [
         [p.blood_temperature, p.laws.perfusion_shutdown, *p.laws.vaporisation_band]
         for p in problems
@@ -105,7 +109,7 @@ def hierarchy_batch(hierarchy: Hierarchy) -> Hierarchy:
 def _conduction(parts: _Regions, single: Heat) -> dict[str, Any]:
     """Weights of conduction: one factor for each problem, or weights of their own."""
     k0, dk = parts.column("conductivity"), parts.column("conductivity_slope")
-    factor = k0 / k0[:, :1]
+    factor: Floats = k0 / k0[:, :1]
     changes: dict[str, Any] = {"factor": parts.put(factor[0])}
     if not _alike(factor):
         changes = {"weight": parts.weights(k0), "diagonal": parts.put(parts.row_sums(k0))}
@@ -136,6 +140,13 @@ class _Regions:
     def put(self, values: Floats) -> Array:
         return put(values, self.dtype)
 
+    def few(self, values: Floats) -> Array | Mixed:
+        """Values (n, b) as a few patterns where that holds them to rounding."""
+        columns, strengths = patterns(values)
+        if len(strengths) > MOST_PATTERNS:
+            return self.put(values)
+        return Mixed(tuple(self.put(c[:, None]) for c in columns.T), self.put(strengths))
+
     def column(self, name: str) -> Floats:
         """A constant of the materials (r, b)."""
         return np.stack([getattr(p.materials, name) for p in self.problems], axis=-1)
@@ -161,16 +172,23 @@ class _Regions:
         """How the rows of the points are cut into slices."""
         return slice_rows(self.graph.indptr, self.graph.indices)
 
-    def _sliced(self, values: Floats, of: Callable[[Floats], Floats]) -> tuple[Array, ...]:
+    def _sliced(self, values: Floats, of: Callable[[Floats], Floats]) -> Weights:
         """Entries (k, rows, b) of edge values that are linear in those of the regions (r, b)."""
-        inside = [(self.region == number).astype(float) for number in range(self.count)]
-        basis = [self.rows.pack(of(each)[self.graph.slot_edge]) for each in inside]
+        columns, strengths = patterns(values)
+        basis = [
+            self.rows.pack(of(column[self.region])[self.graph.slot_edge]) for column in columns.T
+        ]
+        slices = zip(*basis, strict=True)
+        if len(strengths) > MOST_PATTERNS:
+            return tuple(
+                self.put(np.einsum("r...,rb->...b", np.array(each), strengths)) for each in slices
+            )
         return tuple(
-            self.put(np.einsum("r...,rb->...b", np.array(parts), values))
-            for parts in zip(*basis, strict=True)
+            Mixed(tuple(self.put(part[..., None]) for part in each), self.put(strengths))
+            for each in slices
         )
 
-    def weights(self, values: Floats) -> tuple[Array, ...]:
+    def weights(self, values: Floats) -> Weights:
         """Weights of conduction (k, rows, b) for conductivities (r, b)."""
         return self._sliced(values, self.graph.edge_weights)
 
@@ -180,7 +198,7 @@ class _Regions:
         columns = [graph.row_sums(graph.edge_weights(column)) for column in cells.T]
         return np.stack(columns, axis=-1)
 
-    def supply(self) -> tuple[Array, ...]:
+    def supply(self) -> Weights:
         """Perfusion by edges (k, rows, b)."""
         volumes = self.graph.volumes / 12.0
         return self._sliced(
@@ -218,7 +236,8 @@ def _streams(parts: _Regions, single: Heat) -> Streams | None:
             raise ValueError(f"streams differ in {field.name}")
         if np.issubdtype(values[0].dtype, np.floating):
             if any((value != values[0]).any() for value in values):
-                changes[field.name] = put(np.stack(values, axis=-1))
+                axis = 0 if field.name in MATRICES else -1
+                changes[field.name] = put(np.stack(values, axis=axis))
             elif field.name in MATRICES:
                 changes[field.name] = getattr(single.blood, field.name)
     return replace(wide, **changes)

@@ -83,8 +83,14 @@ class JaxEngine:
             self.sensor_weights = self._sensor_weights()
         self.tolerance = POTENTIAL_TOLERANCE[dtype]
         self.hierarchy: Hierarchy | None = None
+        self._fastest, self._move, self._close = self._compiled()
         self.stages = 0
+        self._rated: tuple[Array, float] | None = None
         self._iterations_fresh = 0
+
+    def _compiled(self) -> tuple[Any, Any, Any]:
+        """`fastest_rate`, `move_heat` and `close_step`."""
+        return fastest_rate, move_heat, close_step
 
     def _set_up(self) -> None:
         """The arrays of the heat problem and of the potential."""
@@ -166,7 +172,13 @@ class JaxEngine:
     def longest_step(self, state: State) -> float:
         """Longest step [s] that the stage table can keep stable."""
         with jax.default_device(self.device):
-            return longest_step(float(fastest_rate(self.heat, state.enthalpy)))
+            return longest_step(self._fastest_rate(state))
+
+    def _fastest_rate(self, state: State) -> float:
+        """Of the heat at a state [1/s]; asked for the same one in every try of a step."""
+        if self._rated is None or self._rated[0] is not state.enthalpy:
+            self._rated = state.enthalpy, float(self._fastest(self.heat, state.enthalpy))
+        return self._rated[1]
 
     def advance(self, state: State, step: float, drive: Drive) -> tuple[State, Report]:
         """Try one step; nothing is changed, so the caller may drop it and try a shorter one.
@@ -177,7 +189,7 @@ class JaxEngine:
             drive: of the generator, constant in form over the step.
         """
         with jax.default_device(self.device):
-            stages = stages_for(step, float(fastest_rate(self.heat, state.enthalpy)))
+            stages = stages_for(step, self._fastest_rate(state))
             self.stages += stages + 1
             constant, pattern, watts = self.constant, self._pattern(state), drive.scale(1.0)
             if pattern is not None:
@@ -185,7 +197,7 @@ class JaxEngine:
                 constant = self._point_values(watts * used.heat) + constant
                 state = replace(state, pattern=NO_PATTERN)
             control = self._control(step, drive)
-            moved = move_heat(
+            moved = self._move(
                 self.heat,
                 constant,
                 state,
@@ -205,7 +217,7 @@ class JaxEngine:
                 if after is not pattern:
                     lack = 0.5 * (pattern.heat + after.heat) - used.heat
                     misplaced = self._point_values(watts * lack)
-            new, report = close_step(
+            new, report = self._close(
                 self.heat, mesh, state, moved, field, control, self.death, misplaced
             )
             if pattern is not None and after is not None and self.problem.microwave is not None:

@@ -19,7 +19,8 @@ from ablasim.physics import damage, microwave
 from ablasim.physics.blood import STASIS_SECONDS, STASIS_WALL_C
 from ablasim.physics.damage import Damage, DeathModels
 from ablasim.physics.generator import voltage_squared
-from ablasim.solve.kernels import Electric, Heat, apply, register, take
+from ablasim.solve.kernels import Electric, Heat, apply, register, take, written
+from ablasim.solve.mixed import full
 from ablasim.solve.potential import UnitField
 from ablasim.solve.rkc import rkc_step
 from ablasim.solve.stepping import HOT_VOLUME, LEAST_HEATED, LETHAL_C, MOST_SHIFT
@@ -166,7 +167,7 @@ def move_heat(
     safe = jnp.where(total > 0, total, 1.0)
     driven = driven * jnp.where(steady, now.sum(axis=0) / safe, jnp.minimum(power / safe, 1.0))
     enthalpy, error, flows = rkc_step(heat, state.enthalpy, driven + constant, step, stages, table)
-    return Moved(enthalpy, heat.temperature(enthalpy), error, driven, flows, heat.perfusion)
+    return Moved(enthalpy, heat.temperature(enthalpy), error, driven, flows, full(heat.perfusion))
 
 
 @jax.jit
@@ -189,24 +190,25 @@ def close_step(
     step, limits = control[0], control[1:]
     now = voltage_squared(limits, state.conductance, jnp) * state.unit_heat
     after = voltage_squared(limits, field.conductance, jnp) * field.heat
-    suffered = _suffer(heat, state, moved.temperature, step, death)
+    suffered = jax.tree.map(written, _suffer(heat, state, moved.temperature, step, death))
     peak = jnp.maximum(state.peak, moved.temperature)
     lag = 0.5 * (now + after) - moved.driven
     lag = lag if misplaced is None else lag + misplaced
     if state.past_temperature is not None:
         # perfusion's heat by the mean of what is left at both ends, less that of what was used
-        ends = _perfusion(heat, state.peak, state.damage, death)
-        ends = 0.5 * (ends + _perfusion(heat, peak, suffered, death))
+        ends = written(_perfusion(heat, state.peak, state.damage, death))
+        ends = 0.5 * (ends + written(_perfusion(heat, peak, suffered, death)))
         middle = 0.5 * (heat.temperature(state.enthalpy) + moved.temperature)
         lag = lag - (ends - moved.perfusion) * (middle - heat.constants[0])
     lag = heat.free * step * lag / heat.volume
     # A dried point follows its neighbours within milliseconds; what the estimate says of it is
     # damped by its own rate, as an implicit filter would.
     dried = _dried(heat, moved.temperature)
-    rate = (heat.factor * heat.diagonal + heat.perfusion + heat.wall) / (heat.volume * heat.dry)
+    sinks = full(heat.perfusion) + full(heat.wall)
+    rate = (heat.factor * heat.diagonal + sinks) / (heat.volume * full(heat.dry))
     local = (moved.error + lag) / jnp.where(dried, 1.0 + step * rate, 1.0)
     shift = heat.temperature(moved.enthalpy + local) - moved.temperature
-    shift = jnp.minimum(jnp.abs(shift), MOST_SHIFT)
+    shift = written(jnp.minimum(jnp.abs(shift), MOST_SHIFT))
     warm = jnp.where(moved.temperature - heat.constants[0] > 1.0, heat.volume, 0.0).sum(axis=0)
     change = jnp.abs(field.conductance / state.conductance - 1.0)
     perfusion, boundary, wall_time = moved.flows
@@ -286,7 +288,7 @@ def _perfusion_midway(heat: Heat, state: State, step: Array, death: Death | None
     To the middle the temperature goes on as in the step before.
     """
     if state.past_temperature is None:
-        return heat.perfusion
+        return full(heat.perfusion)
     now = heat.temperature(state.enthalpy)
     fresh = state.past_step <= 0
     slope = (now - state.past_temperature) / jnp.where(fresh, 1.0, state.past_step)

@@ -19,7 +19,8 @@ for all of them, and what it points at lies side by side in memory.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,8 +29,10 @@ from jax import Array, lax
 
 from ablasim.mesh_cut import segment_fraction_above
 from ablasim.physics import tissue
+from ablasim.solve.mixed import Mixed, full
 
 Slices = tuple[Array, ...]
+Weights = tuple[Array | Mixed, ...]
 
 
 def register[T](cls: type[T]) -> type[T]:
@@ -65,12 +68,14 @@ def times(weight: Array, x: Array) -> Array:
 
 
 def apply(matrix: Array, x: Array) -> Array:
-    """A dense matrix (m, n) times x (n,) or (n, b); (m, n, b) where it differs in a batch."""
-    return matrix @ x if matrix.ndim == 2 else jnp.einsum("mnb,nb->mb", matrix, x)
+    """A dense matrix (m, n) times x (n,) or (n, b); (b, m, n) where it differs in a batch."""
+    return matrix @ x if matrix.ndim == 2 else jnp.einsum("bmn,nb->mb", matrix, x)
 
 
-def _entry(values: Array, k: int) -> Array:
+def _entry(values: Array | Mixed, k: int) -> Array:
     """The k-th entry of every row of a slice (k, rows)."""
+    if isinstance(values, Mixed):
+        return full(replace(values, patterns=tuple(_entry(p, k) for p in values.patterns)))
     return lax.index_in_dim(values, k, keepdims=False)
 
 
@@ -91,7 +96,7 @@ def _slice_product(index: Array, value: Array, x: Array) -> Array:
 
 
 @jax.jit
-def difference_product(index: Slices, weight: Slices, x: Array) -> Array:
+def difference_product(index: Slices, weight: Weights, x: Array) -> Array:
     """sum_j w_ij (x_i - x_j) for every row i of a square sliced matrix; (n,)."""
     return _over_edges(index, weight, x, lambda w, own, other: times(w, lax.sub(own, other)))
 
@@ -119,18 +124,18 @@ def _half_below(w: Array, own: Array, other: Array) -> Array:
 
 
 def _over_edges(
-    index: Slices, weight: Slices, x: Array, term: Callable[[Array, Array, Array], Array]
+    index: Slices, weight: Weights, x: Array, term: Callable[[Array, Array, Array], Array]
 ) -> Array:
     """Sum over the neighbours of every point of a term in the weight, x_i and x_j; (n,)."""
     x = _settled(x)
     parts, start = [], 0
     for i, w in zip(index, weight, strict=True):
-        own = lax.slice_in_dim(x, start, start + w.shape[1])
+        own = lax.slice_in_dim(x, start, start + i.shape[1])
         total = term(_entry(w, 0), own, take(x, _entry(i, 0)))
-        for k in range(1, len(w)):
+        for k in range(1, len(i)):
             total = lax.add(total, term(_entry(w, k), own, take(x, _entry(i, k))))
         parts.append(total)
-        start += w.shape[1]
+        start += i.shape[1]
     return _settled(jnp.concatenate(parts))
 
 
@@ -139,6 +144,12 @@ def _settled(x: Array) -> Array:
     that reads it, and look up for every point in which slice it is: a run takes a seventh less
     time. A batch, which reads rows, is slower with it."""
     return lax.optimization_barrier(x) if x.ndim == 1 else x
+
+
+def written(x: Array) -> Array:
+    """Values of a batch (n, b) that are written before they are read: XLA would put what makes them
+    into each neighbour's reading, or into a sum over the points, which is slow there."""
+    return lax.optimization_barrier(x) if x.ndim > 1 else x
 
 
 @register
@@ -195,6 +206,9 @@ class Streams:
         return self.flowing * apply(self.outlet, flowing * self.wall(excess))
 
 
+MIXED = ("wet", "boiling", "dry", "perfusion", "wall", "wall_heat")
+"""Values per point that may be `Mixed`."""
+
 NEAR = 5.0
 """Rise of temperature [K] that `fastest_rate` allows for within a step."""
 
@@ -212,6 +226,7 @@ class Heat:
             it from a border on, or None.
         wall: lumped h A of all walls (n,) [W/K]; wall_heat: the same times the liquid's T [W].
         free: 1 where a point's temperature is unknown, 0 where it is held (n,).
+        held: those points (h,).
         factor: of all weights of conduction [-]: 1, or of each problem of a batch.
         diagonal: sum of each point's k0 weights (n,) [W/K].
         index: neighbours; weight: their k0 weights [W/K]; slope: their dk weights [W/K2] or None
@@ -223,19 +238,20 @@ class Heat:
     """
 
     volume: Array
-    wet: Array
-    boiling: Array
-    dry: Array
-    perfusion: Array
-    supply: Slices | None
-    wall: Array
-    wall_heat: Array
+    wet: Array | Mixed
+    boiling: Array | Mixed
+    dry: Array | Mixed
+    perfusion: Array | Mixed
+    supply: Weights | None
+    wall: Array | Mixed
+    wall_heat: Array | Mixed
     free: Array
+    held: Array
     factor: Array
     diagonal: Array
     index: Slices
-    weight: Slices
-    slope: Slices | None
+    weight: Weights
+    slope: Weights | None
     ratio: Array
     wall_point: Array
     wall_area: Array
@@ -247,12 +263,14 @@ class Heat:
     def temperature(self, enthalpy: Array) -> Array:
         """T(H) of each point (n,) [°C]."""
         band = (self.constants[2], self.constants[3])
-        return tissue.temperature(enthalpy, self.wet, self.boiling, self.dry, band, jnp)
+        laws = (full(self.wet), full(self.boiling), full(self.dry))
+        return tissue.temperature(enthalpy, *laws, band, jnp)
 
     def enthalpy(self, temperature: Array) -> Array:
         """H(T) of each point (n,) [J/m3]."""
         band = (self.constants[2], self.constants[3])
-        return tissue.enthalpy(temperature, self.wet, self.boiling, self.dry, band, jnp)
+        laws = (full(self.wet), full(self.boiling), full(self.dry))
+        return tissue.enthalpy(temperature, *laws, band, jnp)
 
     def conduction(self, temperature: Array) -> Array:
         """Heat that conduction carries away from each point (n,) [W]."""
@@ -266,8 +284,22 @@ class Heat:
     def perfusion_left(self, excess: Array) -> Array:
         """Lumped W (n,) [W/K] that is left where something (n,) ends it from zero on."""
         if self.supply is None:
-            return self.perfusion
-        return _over_edges(self.index, self.supply, excess, _half_below)
+            return full(self.perfusion)
+        return _over_edges(self.index, self.supply, written(excess), _half_below)
+
+    def inside(self, turn: Array) -> Heat:
+        """The same inside a loop over `turn`, where XLA would otherwise write down what these few
+        numbers make of the patterns, to read it in every turn."""
+        small = [self.constants, self.factor, self.ratio]
+        mixed = {name: value for name in MIXED if isinstance(value := getattr(self, name), Mixed)}
+        tied = lax.optimization_barrier((small, [m.strengths for m in mixed.values()], turn))
+        constants, factor, ratio = tied[0]
+        changes: dict[str, Any] = {
+            name: replace(value, strengths=strengths)
+            for (name, value), strengths in zip(mixed.items(), tied[1], strict=True)
+        }
+        changes |= {"constants": constants, "factor": factor, "ratio": ratio}
+        return replace(self, **changes)
 
     def rate(self, enthalpy: Array, source: Array) -> tuple[Array, tuple[Array, ...]]:
         """dH/dt (n,) [W/m3], and the flows that the heat account integrates.
@@ -275,21 +307,19 @@ class Heat:
         The flows are the heat taken by perfusion [W], the heat that reaches the held points [W] and
         the temperature of the wall points (b,) [°C], in which the walls' heat is linear.
         """
-        temperature = self.temperature(enthalpy)
-        if temperature.ndim > 1:  # of a batch: else each neighbour that reads it computes it anew
-            temperature = lax.optimization_barrier(temperature)
-        perfused = self.perfusion * (temperature - self.constants[0])
+        temperature = written(self.temperature(enthalpy))
+        perfused = full(self.perfusion) * (temperature - self.constants[0])
         heat = (
             source
             - self.conduction(temperature)
             - perfused
-            - (self.wall * temperature - self.wall_heat)
+            - (full(self.wall) * temperature - full(self.wall_heat))
         )
         at_walls = take(temperature, self.wall_point)
         if self.blood is not None:
             spared = self.wall_area * self.blood.spared(self.wall_excess(at_walls, 1.0))
             heat = heat + take(_and_zero(spared), self.blood.slot).sum(axis=0)
-        flows = (perfused.sum(axis=0), ((1.0 - self.free) * heat).sum(axis=0), at_walls)
+        flows = (perfused.sum(axis=0), take(heat, self.held).sum(axis=0), at_walls)
         return self.free * heat / self.volume, flows
 
     def wall_excess(self, integral: Array, seconds: Array | float) -> Array:
@@ -375,13 +405,14 @@ def fastest_rate(heat: Heat, enthalpy: Array) -> Array:
     """
     temperature = heat.temperature(enthalpy)
     drying = temperature > heat.constants[2] - NEAR
-    capacity = jnp.where(drying, jnp.minimum(heat.wet, heat.dry), heat.wet)
+    wet = full(heat.wet)
+    capacity = jnp.where(drying, jnp.minimum(wet, full(heat.dry)), wet)
     top = tissue.BOILING_C - tissue.REFERENCE_C
     factor = heat.factor * (
         1.0 + heat.ratio * jnp.clip(temperature + NEAR - tissue.REFERENCE_C, 0.0, top)
     )
     scale = heat.free / jnp.sqrt(heat.volume * capacity)
-    reach = jnp.sqrt(factor) * scale
-    size = tuple(jnp.abs(w) for w in heat.weight)
-    sink = scale * (heat.perfusion + heat.wall)
+    reach = written(jnp.sqrt(factor) * scale)
+    size = tuple(jnp.abs(full(w)) for w in heat.weight)
+    sink = scale * (full(heat.perfusion) + full(heat.wall))
     return (reach * (product(heat.index, size, reach) + heat.diagonal * reach) + scale * sink).max()

@@ -37,20 +37,25 @@ def longest_step(radius: float) -> float:
     return ((MOST_STAGES - 2.0) ** 2 - 1.0) / (1.54 * radius)
 
 
+EVALUATE, REST = (0.0, 0.0, 0.0, 1.0, 0.0), (0.0, 1.0, 0.0, 0.0, 0.0)
+"""Rows of the table: the step times the rate, and no change."""
+
+
 @lru_cache(maxsize=MOST_STAGES)
 def coefficients(stages: int) -> NDArray[np.float64]:
-    """Rows of (mu, nu, mu~, gamma~) that lead from stage j to j + 1, (MOST_STAGES + 1, 4).
+    """Rows of (1 - mu - nu, mu, nu, mu~, gamma~), (MOST_STAGES + 3, 5).
 
-    The row of the last stage leaves the state as it is.
+    Row j leads to stage j, from the second one on; row 0 evaluates, and rows after the last stage
+    rest. What the first stage takes of the rate at the start is the last number of the last row.
     """
-    table = np.zeros((MOST_STAGES + 1, 4))
+    table = np.tile(REST, (MOST_STAGES + 3, 1))
     w0 = 1.0 + _DAMPING / stages**2
     root = math.sqrt(w0 * w0 - 1.0)
     angle = stages * math.log(w0 + root)
     w1 = math.sinh(angle) * root**2 / (math.cosh(angle) * stages * root - w0 * math.sinh(angle))
     b_last = b_before = 1.0 / (2.0 * w0) ** 2
-    table[0, 2] = w1 * b_last
-    table[stages, 0] = 1.0
+    table[0] = EVALUATE
+    table[-1, -1] = w1 * b_last
     z, z_before = w0, 1.0
     dz, dz_before = 1.0, 0.0
     ddz, ddz_before = 0.0, 0.0
@@ -59,15 +64,16 @@ def coefficients(stages: int) -> NDArray[np.float64]:
         dz_next = 2.0 * w0 * dz - dz_before + 2.0 * z
         ddz_next = 2.0 * w0 * ddz - ddz_before + 4.0 * dz
         b = ddz_next / dz_next**2
-        mu = 2.0 * w0 * b / b_last
-        table[j - 1] = mu, -b / b_before, mu * w1 / w0, -(1.0 - z * b_last) * mu * w1 / w0
+        mu, nu = 2.0 * w0 * b / b_last, -b / b_before
+        table[j] = 1.0 - mu - nu, mu, nu, mu * w1 / w0, -(1.0 - z * b_last) * mu * w1 / w0
         z, z_before, dz, dz_before, ddz, ddz_before = z_next, z, dz_next, dz, ddz_next, ddz
         b_last, b_before = b, b_last
     return table
 
 
 Flows = tuple[Array, ...]
-Carry = tuple[Array, Array, Array, Array, Flows, Flows, Flows]
+Values = tuple[Array, Flows]
+"""Enthalpies or rates (n,), and time integrals of the flows that belong to them."""
 
 
 @jax.jit
@@ -78,7 +84,7 @@ def rkc_step(
     step: Array,
     stages: Array,
     table: Array,
-) -> tuple[Array, Array, tuple[Array, ...]]:
+) -> tuple[Array, Array, Flows]:
     """One step with a source that is constant over it.
 
     Args:
@@ -93,27 +99,54 @@ def rkc_step(
         The new enthalpy, the estimate of its local error (n,) [J/m3], and the time integrals of the
         flows that `Heat.rate` gives.
     """
-
-    # One loop body for everything: pass 0 starts the recurrence, the last pass only evaluates the
-    # rate at the result; so the operator is compiled once.
-    def body(j: Array, carry: Carry) -> Carry:
-        last, before, first, _, spent, spent_before, flows = carry
-        rate, now = heat.rate(last, source)
-        first = jnp.where(j == 0, rate, first)
-        flows = tuple(jnp.where(j == 0, n, f) for n, f in zip(now, flows, strict=True))
-        mu, nu, mt, gt = table[j]
-        state = (
-            (1.0 - mu - nu) * enthalpy + mu * last + nu * before + step * (mt * rate + gt * first)
-        )
-        total = tuple(
-            mu * a + nu * b + step * (mt * n + gt * f)
-            for a, b, n, f in zip(spent, spent_before, now, flows, strict=True)
-        )
-        return state, last, first, rate, total, spent, flows
-
     zero = jnp.zeros_like(enthalpy)
     none = (zero[:1].sum(axis=0),) * 2 + (take(zero, heat.wall_point),)
-    carry = (enthalpy, enthalpy, zero, zero, none, none, none)
-    state, _, first, final, spent, _, _ = jax.lax.fori_loop(0, stages + 1, body, carry)
-    error = 0.8 * (enthalpy - state) + 0.4 * step * (first + final)
-    return state, error, spent
+    start: Values = (enthalpy, none)
+
+    def stage(j: Array, last: Values, before: Values, first: Values) -> Values:
+        """Row j: from the last two stages, and `first`, the step times the rate at its start."""
+        keep, mu, nu, mt, gt = table[j]
+        rate = heat.inside(j).rate(last[0], source)
+
+        def combined(begin: Array, a: Array, b: Array, now: Array, f: Array) -> Array:
+            return keep * begin + mu * a + nu * b + step * (mt * now) + gt * f
+
+        state: Values = jax.tree.map(combined, start, last, before, rate, first)
+        return state
+
+    # Two states that change places are copied in every turn of a loop. Where that is much, in a
+    # batch, a turn takes two stages, after which they lie where they were; of an odd number the
+    # last one rests.
+    pairs = enthalpy.ndim > 1
+
+    def follow(begin: Array, end: Array, last: Values, first: Values) -> Values:
+        """Rows from begin to the one before end."""
+
+        def turn(k: Array, carry: tuple[Values, Values]) -> tuple[Values, Values]:
+            last, before = carry
+            if not pairs:
+                return stage(begin + k, last, before, first), last
+            between = stage(begin + 2 * k, last, before, first)
+            return stage(begin + 2 * k + 1, between, last, first), between
+
+        turns = (end - begin + 1) // 2 if pairs else end - begin
+        return jax.lax.fori_loop(0, turns, turn, (last, start))[0]
+
+    # The rate at the start, the stages, the rate at the result: three turns of one loop, so that
+    # the operator is compiled once and its rates are no burden to the stages.
+    def part(k: Array, carry: tuple[Values, Values, Values]) -> tuple[Values, Values, Values]:
+        last, first, result = carry
+        begin, end = jnp.where(k == 1, 2, 0), jnp.where(k == 1, stages + 1, 1)
+        found = follow(begin, end, last, first)
+
+        def chosen(at: int, new: Values, old: Values) -> Values:
+            picked: Values = jax.tree.map(lambda a, b: jnp.where(k == at, a, b), new, old)
+            return picked
+
+        first, result = chosen(0, found, first), chosen(1, found, result)
+        one: Values = jax.tree.map(lambda a, f: a + table[-1, -1] * f, start, first)
+        return chosen(0, one, found), first, result
+
+    begun = (start, jax.tree.map(jnp.zeros_like, start), start)
+    (final, _), (first, _), (state, spent) = jax.lax.fori_loop(0, 3, part, begun)
+    return state, 0.8 * (enthalpy - state) + 0.4 * (first + final), spent

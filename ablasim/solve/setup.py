@@ -55,6 +55,7 @@ def heat_arrays(problem: BioheatProblem, graph: Graph, dtype: str) -> Heat:
         wall=put(walls[0], dtype),
         wall_heat=put(walls[1], dtype),
         free=put(~held[order], dtype),
+        held=put(np.flatnonzero(held[order]).astype(np.int32)),
         factor=put(1.0, dtype),
         diagonal=put(graph.row_sums(weights), dtype),
         index=_indices(rows),

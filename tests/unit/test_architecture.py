@@ -40,6 +40,7 @@ LAYERS = (
     "physics.binding",
     "solve.solution solve.layout solve.checkpoint",
     "solve.stepping",
+    "solve.mixed",
     "solve.field_heat solve.kernels solve.multigrid solve.rkc solve.potential solve.streams"
     " solve.setup",
     "solve.bdf",
@@ -72,7 +73,14 @@ LAYERS = (
     "__main__",
 )
 ENGINES = ("solve.jax_engine", "solve.dolfinx_engine")
-JAX = ("solve.kernels", "solve.multigrid", "solve.rkc", "solve.potential", "solve.setup")
+JAX = (
+    "solve.mixed",
+    "solve.kernels",
+    "solve.multigrid",
+    "solve.rkc",
+    "solve.potential",
+    "solve.setup",
+)
 JAX += ("solve.jax_step", "solve.jax_engine", "solve.streams", "solve.batch")
 JAX += ("solve.jax_device",)
 
