@@ -52,7 +52,7 @@ class Member:
 
 FIELD = (
     "At default tolerances the antenna's field is solved again when the dielectric has changed by "
-    "0.75 to 2 %, at other moments in each engine. With errors driven down it is solved in every "
+    "0.4 to 1 %, at other moments in each engine. With errors driven down it is solved in every "
     "step and extrapolated. What is left of the difference lies in the dried tissue around the "
     "antenna and falls with the steps: with steps to 0.005 K and 5 s it was 3.4e-4."
 )
