@@ -111,8 +111,9 @@ def main() -> None:
     parser.add_argument("--case", choices=tuple(CASES), default=None)
     given = parser.parse_args()
     names = CASES if given.case is None else (given.case,)
+    parts = ["batch", given.resolution, *([given.case] if given.case else [])]
     write(
-        "batch" if given.resolution == "standard" else f"batch_{given.resolution}",
+        "_".join(parts),
         {
             "resolution": given.resolution,
             **{n: measured(n, given.resolution, given.samples, given.alone) for n in names},
