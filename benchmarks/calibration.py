@@ -27,6 +27,8 @@ from ablasim.frames import MM
 from ablasim.scenario import load_scenario
 from ablasim.study.calibration import (
     Coverage,
+    Floats,
+    calibrate,
     coverage,
     hidden_points,
     remeshed_margins,
@@ -71,15 +73,18 @@ def main() -> None:
         heat_sink=False,
     )
     names, margins = inputs.names, study.samples.minimal
-    rows: list[dict[str, Any]] = []
-    for number, (title, shift) in enumerate(SHIFTS.items()):
-        hidden = hidden_points(options.truths, names, options.seed + number, shift)
-        truths = true_margins(case, inputs, hidden, study.correction, dtype=options.dtype)
-        rows.append(row(title, coverage(margins, truths)))
+
+    def margin_of(hidden: Floats) -> Floats:
+        return true_margins(case, inputs, hidden, study.correction, dtype=options.dtype)
+
+    found = calibrate(
+        margins, margin_of, names, truths=options.truths, seed=options.seed, shifts=SHIFTS
+    )
+    rows: list[dict[str, Any]] = [row(title, covered) for title, covered in found.items()]
     if options.remeshed:
         hidden = hidden_points(options.remeshed, names, options.seed, {})
         anew = remeshed_margins(case, inputs, hidden)
-        moved = true_margins(case, inputs, hidden, study.correction)
+        moved = margin_of(hidden)
         rows.append(row("same prior, meshed anew", coverage(margins, anew)))
         off = (moved - anew) / MM
         rows[-1]["moved_less_meshed_anew_mm"] = {

@@ -29,9 +29,10 @@ from ablasim.physics.generator_steps import SwitchedGenerator
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import ProgressCallback
 from ablasim.solve.batch_setup import electric_batch, heat_batch, hierarchy_batch
+from ablasim.solve.heat import fastest_rate
 from ablasim.solve.jax_engine import JaxEngine
 from ablasim.solve.jax_step import Report, State, close_step, move_heat
-from ablasim.solve.kernels import fastest_rate, put, register
+from ablasim.solve.kernels import put, register
 from ablasim.solve.multigrid import Hierarchy
 from ablasim.solve.solution import Status
 from ablasim.solve.stepping import StepControl, march

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from ablasim.physics import tissue
 from ablasim.physics.problem import BioheatProblem
-from ablasim.solve.kernels import Electric, Heat, Streams, Weights, put
+from ablasim.solve.electric import Electric
+from ablasim.solve.heat import Heat, Streams
+from ablasim.solve.kernels import Weights, put
 from ablasim.solve.layout import Graph, Slices, slice_rows
 from ablasim.solve.mixed import MOST_PATTERNS, Mixed, patterns
 from ablasim.solve.multigrid import Hierarchy

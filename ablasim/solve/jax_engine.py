@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from ablasim.physics.damage import Damage, fields_of, kinetics_of, unharmed
 from ablasim.physics.generator import Drive
 from ablasim.physics.problem import BioheatProblem
+from ablasim.solve.electric import Electric
 from ablasim.solve.field_heat import Pattern
+from ablasim.solve.heat import Heat, fastest_rate
 from ablasim.solve.jax_device import pick_device, use_compilation_cache
 from ablasim.solve.jax_step import (
     Death,
@@ -32,7 +34,7 @@ from ablasim.solve.jax_step import (
     sigma_of,
     temperature_of,
 )
-from ablasim.solve.kernels import Electric, Heat, fastest_rate, put
+from ablasim.solve.kernels import put
 from ablasim.solve.layout import Graph, build_graph
 from ablasim.solve.multigrid import Hierarchy, build_hierarchy
 from ablasim.solve.potential import UnitField, Wiring, solve_potential

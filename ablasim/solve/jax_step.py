@@ -19,7 +19,9 @@ from ablasim.physics import damage, microwave
 from ablasim.physics.blood import STASIS_SECONDS, STASIS_WALL_C
 from ablasim.physics.damage import Damage, DeathModels
 from ablasim.physics.generator import voltage_squared
-from ablasim.solve.kernels import Electric, Heat, apply, register, take, written
+from ablasim.solve.electric import Electric
+from ablasim.solve.heat import Heat
+from ablasim.solve.kernels import apply, register, take, written
 from ablasim.solve.mixed import full
 from ablasim.solve.potential import UnitField
 from ablasim.solve.rkc import rkc_step

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from pyamg.relaxation.smoothing import rho_D_inv_A
 from threadpoolctl import threadpool_limits
 
-from ablasim.solve.kernels import Electric, Slices, product, put, register, take
+from ablasim.solve.electric import Electric
+from ablasim.solve.kernels import Slices, product, put, register, take
 from ablasim.solve.layout import slice_rows
 
 DIRECT = 300

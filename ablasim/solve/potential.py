@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from ablasim.physics.electric import connect
-from ablasim.solve.kernels import Electric, Slices, difference_product, edge_power, register
+from ablasim.solve.electric import Electric
+from ablasim.solve.kernels import Slices, difference_product, edge_power, register
 from ablasim.solve.multigrid import Hierarchy
 
 

@@ -19,7 +19,8 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from ablasim.solve.kernels import Heat, take
+from ablasim.solve.heat import Heat
+from ablasim.solve.kernels import take
 
 MOST_STAGES = 256
 """Size of the coefficient table; longer steps are cut."""

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from ablasim.physics import tissue
 from ablasim.physics.problem import BioheatProblem
-from ablasim.solve.kernels import Electric, Heat, put
+from ablasim.solve.electric import Electric
+from ablasim.solve.heat import Heat
+from ablasim.solve.kernels import put
 from ablasim.solve.layout import Graph, Slices, slice_rows
 from ablasim.solve.streams import stream_arrays
 

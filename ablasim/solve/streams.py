@@ -8,7 +8,8 @@ from scipy.linalg import block_diag
 
 from ablasim.physics.blood import blood_response
 from ablasim.physics.problem import BioheatProblem
-from ablasim.solve.kernels import Streams, put
+from ablasim.solve.heat import Streams
+from ablasim.solve.kernels import put
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -25,7 +25,7 @@ from ablasim.study.batches import LARGEST_CHUNK
 from ablasim.study.case import Case
 from ablasim.study.chunks import run_chunks
 from ablasim.study.displacement import Correction, no_correction
-from ablasim.study.inputs import EDGE, unit_samples
+from ablasim.study.inputs import EDGE
 from ablasim.study.priors import AXES, Inputs
 from ablasim.study.sampling import Plan
 
@@ -94,10 +94,10 @@ def hidden_points(
 
 
 def calibrate(
+    margins: Floats,
     margin_of: Callable[[Floats], Floats],
     names: tuple[str, ...],
     *,
-    samples: int,
     truths: int,
     seed: int,
     shifts: Mapping[str, Mapping[str, float]],
@@ -105,14 +105,13 @@ def calibrate(
     """Coverage under several priors of the truth, by their names.
 
     Args:
-        margin_of: margins (k,) [m] of points of the unit cube (k, d).
+        margins: of the study's samples (k,) [m].
+        margin_of: margins (t,) [m] of points of the unit cube (t, d).
         names: of the inputs (d,).
-        samples: of the study.
         truths: hidden inputs for each prior.
-        seed: of both.
+        seed: of the first prior's truths; one more for each that follows.
         shifts: priors of the truth; an empty one is the study's own.
     """
-    margins = margin_of(unit_samples(samples, len(names), seed))
     return {
         title: coverage(margins, margin_of(hidden_points(truths, names, seed + number, shift)))
         for number, (title, shift) in enumerate(shifts.items())

@@ -41,8 +41,9 @@ LAYERS = (
     "solve.solution solve.layout solve.checkpoint",
     "solve.stepping",
     "solve.mixed",
-    "solve.field_heat solve.kernels solve.multigrid solve.rkc solve.potential solve.streams"
-    " solve.setup",
+    "solve.kernels",
+    "solve.heat solve.electric",
+    "solve.field_heat solve.multigrid solve.rkc solve.potential solve.streams solve.setup",
     "solve.bdf",
     "solve.dolfinx_start solve.dolfinx_forms solve.dolfinx_options",
     "solve.dolfinx_share",
@@ -76,6 +77,8 @@ ENGINES = ("solve.jax_engine", "solve.dolfinx_engine")
 JAX = (
     "solve.mixed",
     "solve.kernels",
+    "solve.heat",
+    "solve.electric",
     "solve.multigrid",
     "solve.rkc",
     "solve.potential",

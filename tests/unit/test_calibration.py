@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ablasim.study.calibration import calibrate, coverage, hidden_points
+from ablasim.study.calibration import Coverage, calibrate, coverage, hidden_points
+from ablasim.study.inputs import unit_samples
 
 NAMES = ("perfusion_liver", "net_power", "probe_x")
 WEIGHTS = np.array([2.0, 1.0, 0.5]) * 1e-3
@@ -15,10 +16,14 @@ def margin_of(unit: np.ndarray) -> np.ndarray:
     return np.asarray(stats.norm.ppf(unit) @ WEIGHTS + 1e-3)
 
 
+def covered(samples: int, shift: dict[str, float]) -> Coverage:
+    """Coverage of the interval of a study under one prior of 20 000 truths."""
+    margins = margin_of(unit_samples(samples, len(NAMES), 1))
+    return calibrate(margins, margin_of, NAMES, truths=20_000, seed=1, shifts={"it": shift})["it"]
+
+
 def test_the_same_prior_is_covered_as_promised() -> None:
-    found = calibrate(margin_of, NAMES, samples=256, truths=20_000, seed=1, shifts={"same": {}})[
-        "same"
-    ]
+    found = covered(256, {})
     assert found.inside.value == pytest.approx(0.9, abs=0.02)
     assert found.below.value == pytest.approx(0.05, abs=0.015)
     assert found.inside.value + found.below.value + found.above.value == pytest.approx(1.0)
@@ -27,9 +32,7 @@ def test_the_same_prior_is_covered_as_promised() -> None:
 def test_a_shifted_prior_is_covered_less_by_what_theory_says() -> None:
     """Shifted by d standard deviations of the margin: Phi(1.645 - d) - Phi(-1.645 - d)."""
     shift = {"perfusion_liver": -1.0}
-    found = calibrate(
-        margin_of, NAMES, samples=4096, truths=20_000, seed=1, shifts={"lower": shift}
-    )["lower"]
+    found = covered(4096, shift)
     moved = -WEIGHTS[0] / np.linalg.norm(WEIGHTS)
     ends = stats.norm.ppf([0.05, 0.95]) - moved
     expected = stats.norm.cdf(ends[1]) - stats.norm.cdf(ends[0])
