@@ -19,11 +19,12 @@ from lines import graded
 from ablasim.errors import Interrupted
 from ablasim.frames import MM
 from ablasim.mesh import TetMesh
-from ablasim.physics.generator import EVENT_TOLERANCE
+from ablasim.physics.generator import EVENT_TOLERANCE, ConstantGenerator
 from ablasim.physics.generator_pulsed import PulsedGenerator
 from ablasim.physics.problem import BioheatProblem, Electrodes, Laws, Materials
 from ablasim.solve import Solution, Status, StepControl, solve
 from ablasim.solve.jax_engine import JaxEngine
+from ablasim.solve.stepping import DRIED_STEP
 from ablasim.verify.patches import box, cylinder_patch
 from ablasim.verify.scenes import held
 
@@ -143,3 +144,23 @@ def test_the_power_is_never_above_its_limit(resistance: float) -> None:
     assert total.max() == pytest.approx(generator.power, rel=1e-6)
     delivered = np.diff(np.append(0.0, history["delivered_J"]))
     assert (delivered <= generator.power * history["step_s"] * (1 + 1e-9)).all()
+
+
+def test_dried_tissue_is_driven_by_short_steps_and_never_given_up() -> None:
+    """A ring of dried tissue around the needle stops nearly all current, and a held power drives
+    the impedance up twentyfold within a millisecond. Catches a run that is given up there, and
+    steps of a preview that outrun the heat of dried points."""
+    problem = pulsed()
+    problem = replace(
+        problem,
+        generator=ConstantGenerator("power", 12.0, 60.0),
+        laws=replace(problem.laws, sigma_drop=5.0),
+    )
+    solution = solve(problem, control=StepControl(tolerance=0.2, longest=15.0))
+    assert solution.status is Status.DONE
+    assert solution.energy["balance_error"] < 1e-10
+    history = solution.history
+    assert history["impedance_ohm"].max() > 10.0 * history["impedance_ohm"][0]
+    dried = history["peak_C"] > problem.laws.vaporisation_band[1]
+    assert dried.sum() > 20
+    assert history["step_s"][1:][dried[:-1]].max() <= DRIED_STEP * (1.0 + 1e-9)
