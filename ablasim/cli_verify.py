@@ -45,6 +45,9 @@ def verify(
             help="Keep outcomes in a file (JSON); what it holds already is shown and not run.",
         ),
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="With --kept: run the cases again, and keep that.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -61,9 +64,18 @@ def verify(
     if list_only:
         print_list(cases, as_json=as_json)
         return
+    if again and kept is None:
+        raise UsageError("verify --again: needs the file of outcomes too, --kept FILE.")
     set_up_logging(verbose=verbose)
-    page = page_path(output, write=write)
-    code = verify_cases(cases, page=page, as_json=as_json, quiet=quiet, verbose=verbose, kept=kept)
+    code = verify_cases(
+        cases,
+        page=page_path(output, write=write),
+        as_json=as_json,
+        quiet=quiet,
+        verbose=verbose,
+        kept=kept,
+        again=again,
+    )
     if code:
         raise typer.Exit(code)
 
@@ -118,6 +130,7 @@ def verify_cases(
     quiet: bool,
     verbose: bool,
     kept: Path | None = None,
+    again: bool = False,
 ) -> int:
     """Run cases, print what was found, write the page.
 
@@ -126,6 +139,7 @@ def verify_cases(
         page: where the page goes; None for nowhere.
         as_json, quiet, verbose: how it is shown.
         kept: file of outcomes: what it holds is not run again, what is run is added.
+        again: all cases are run, whatever it holds of them.
 
     Returns:
         The exit code: 0 where none fails, else FAILED_EXIT_CODE.
@@ -137,7 +151,7 @@ def verify_cases(
     from ablasim.verify.kept import Kept, with_kept
     from ablasim.verify.page import markdown
 
-    outcomes, held = [], None if kept is None else Kept(kept)
+    outcomes, held = [], None if kept is None else Kept(kept, cases if again else ())
     new = [case for case in cases if held is None or held.outcome(case) is None]
     with show_progress(quiet=quiet, verbose=verbose) as progress:
         for outcome in with_kept(cases, run_cases(new, progress=progress), held):

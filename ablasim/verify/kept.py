@@ -1,7 +1,7 @@
 """Outcomes of cases in a file, so that hours of them can be computed in parts and shown together.
 
-JSON; what it says of a case is used as it stands, whatever has changed since: delete the file after
-a change of the code.
+JSON; what it says of a case is used as it stands, whatever has changed since: after a change of the
+code, what it touches must be computed again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -23,19 +23,24 @@ NUMBERS = ("reference", "computed", "error")
 class Kept:
     """Outcomes by the name of their case, and the file that holds them."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, again: Iterable[Case] = ()):
         """Read the file, if it is there.
+
+        Args:
+            path: of the file.
+            again: cases to compute again, whatever the file holds of them.
 
         Raises:
             InputFileError: it cannot be read, or something else wrote it.
         """
         self.path = path
         self.found = _read(path)
+        self.again = {case.name for case in again}
 
     def outcome(self, case: Case) -> Outcome | None:
         """What is kept of a case; None where it is not, or has rows that the case cannot judge."""
         entry = self.found.get(case.name)
-        if entry is None:
+        if entry is None or case.name in self.again:
             return None
         try:
             rows = tuple(_row(one) for one in entry["rows"])

@@ -43,6 +43,14 @@ ablasim verify --kept FILE         in parts: what the file holds is not run agai
 ablasim verify --json              the same numbers for a program
 ```
 
+All of it takes hours, so the outcomes are kept in `benchmarks/results/verification.json`; some are
+older than the page. After a change, in the source tree:
+
+```
+ablasim verify 'F8*' --kept benchmarks/results/verification.json --again    what it touches
+ablasim verify --kept benchmarks/results/verification.json --write          the page
+```
+
 theta is the temperature above body temperature. Errors in per cent are fractions of the reference
 unless a case says otherwise. Research software, not a medical device.
 """

@@ -144,6 +144,10 @@ def test_what_is_kept_is_not_run_again(tmp_path: Path, monkeypatch: pytest.Monke
     assert kept == ["| A2 | theta | K | 40 | 41 | 2.5 % | 1 % | **FAIL** |"]
     assert "3 cases: 2 pass, 1 fail" in page.read_text()
     assert page.read_text().count("| open | K | - | 0.333333 | inf |") == 3
+    assert cli.main(["verify", "A*", "-q", "--kept", str(file), "--again"]) == 1
+    assert cli.main(["verify", "-q", "--kept", str(file)]) == 1
+    assert runs == ["B1", "A1", "A2", "A1", "A2"]
+    assert cli.main(["verify", "A1", "-q", "--again"]) == 2
 
 
 def test_a_file_that_is_not_one_of_outcomes_is_refused(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from ablasim.verify import (
     select,
 )
 from ablasim.verify.case import VALUE, Row, absolute, at_least, at_most, observed_order, relative
+from ablasim.verify.kept import Kept
 from ablasim.verify.page import markdown, result_of
 from ablasim.verify.runner import require
 
@@ -208,3 +210,17 @@ def test_a_long_case_shows_signs_of_life() -> None:
     assert {event.stage for event in events} == {"verify"}
     assert any(" of 4000 s" in event.message for event in events)
     assert events[-1].fraction == 1.0
+
+
+def test_the_page_is_what_the_record_says() -> None:
+    """Catches a page that was edited, and cases whose words or numbers have changed since."""
+    root = Path(__file__).resolve().parents[2]
+    kept = Kept(root / "benchmarks" / "results" / "verification.json")
+    outcomes = [kept.outcome(case) for case in all_cases()]
+    lost = [c.name for c, one in zip(all_cases(), outcomes, strict=True) if one is None]
+    assert not lost, f"ablasim verify {' '.join(lost)} --kept {kept.path}"
+    page = (root / "docs" / "verification.md").read_text(encoding="utf-8").splitlines()
+    new = markdown([one for one in outcomes if one is not None]).splitlines()
+    assert [line for line in page if not line.startswith("Written on")] == [
+        line for line in new if not line.startswith("Written on")
+    ], "ablasim verify --kept benchmarks/results/verification.json --write"
