@@ -147,9 +147,9 @@ def test_the_power_is_never_above_its_limit(resistance: float) -> None:
 
 
 def test_dried_tissue_is_driven_by_short_steps_and_never_given_up() -> None:
-    """A ring of dried tissue around the needle stops nearly all current, and a held power drives
-    the impedance up twentyfold within a millisecond. Catches a run that is given up there, and
-    steps of a preview that outrun the heat of dried points."""
+    """A ring of dried tissue around the needle stops nearly all current, and a held power doubles
+    the impedance within 0.2 ms. Catches a run that is given up there, and steps of a preview that
+    outrun the heat of dried points."""
     problem = pulsed()
     problem = replace(
         problem,
