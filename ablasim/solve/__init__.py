@@ -88,7 +88,7 @@ def solve(
         plan = dolfinx_team.Plan(options, control, kept, resume, fields)
         return dolfinx_team.lead(problem, plan, progress, begun)
     return march(
-        _jax(problem, device, dtype),
+        _jax(problem, device, dtype, control),
         control,
         checkpoint=None if kept is None else Checkpoint(*kept),
         progress=progress,
@@ -104,10 +104,16 @@ def assist() -> None:
     dolfinx_team.assist()
 
 
-def _jax(problem: BioheatProblem, device: str, dtype: str) -> Engine:
+def _jax(problem: BioheatProblem, device: str, dtype: str, control: StepControl) -> Engine:
     """The JAX engine."""
     with ThreadPoolExecutor(1) as beside:
         # NumPy's work beside Python's: a second run starts 0.2 s earlier
         graph = beside.submit(build_graph, problem.mesh.points, problem.mesh.cells)
         from ablasim.solve.jax_engine import JaxEngine
-    return JaxEngine(problem, device=device, dtype=dtype, graph=graph.result())
+    return JaxEngine(
+        problem,
+        device=device,
+        dtype=dtype,
+        graph=graph.result(),
+        extrapolate_dried=control.extrapolates_dried,
+    )

@@ -46,6 +46,9 @@ differences of infinities are no numbers."""
 FOLLOWING = ("excess", "after_step", "ended")
 """Methods of a generator that only one with feedback has of its own."""
 
+WORST = ("error", "change", "residual", "dried")
+"""Parts of a report of which the time loop sees the largest of the batch."""
+
 ACCOUNT = ("delivered", "stored", "perfusion", "boundary", "walls")
 """Parts of the heat account in a report."""
 
@@ -145,11 +148,14 @@ def solve_batch(
         refuse_not_finite(problem)
     begun = time.perf_counter()
     kept: list[State] = []
+    control = control or StepControl()
     with jax.numpy_rank_promotion("allow"):  # numbers of each problem (b,) meet fields (n, b)
-        engine = BatchEngine(problems, device=device, dtype=dtype)
+        engine = BatchEngine(
+            problems, device=device, dtype=dtype, extrapolate_dried=control.extrapolates_dried
+        )
         done = march(
             engine,
-            control or StepControl(),
+            control,
             progress=progress,
             begun=begun,
             at_end=lambda state, _: kept.append(state),
@@ -238,12 +244,17 @@ is done to all of them takes a fifth less time. XLA takes narrower ones of its o
 class BatchEngine(JaxEngine):
     """The JAX engine with the arrays of many problems.
 
-    Its reports to the time loop hold the largest error of the problems; all else in them is the
-    mean, for the progress that is shown.
+    Its reports to the time loop hold the largest error and the largest dried volume of the
+    problems; all else in them is the mean, for the progress that is shown.
     """
 
     def __init__(
-        self, problems: Sequence[BioheatProblem], *, device: str = "auto", dtype: str = "float32"
+        self,
+        problems: Sequence[BioheatProblem],
+        *,
+        device: str = "auto",
+        dtype: str = "float32",
+        extrapolate_dried: bool = False,
     ):
         ends = [problem.laws.perfusion_shutdown for problem in problems]
         if np.isfinite(ends).any():
@@ -251,7 +262,12 @@ class BatchEngine(JaxEngine):
         self.problems = tuple(problems)
         self._account = {name: np.zeros(len(problems)) for name in ACCOUNT}
         together = BatchGenerator(tuple(problem.generator for problem in problems))
-        super().__init__(replace(problems[0], generator=together), device=device, dtype=dtype)
+        super().__init__(
+            replace(problems[0], generator=together),
+            device=device,
+            dtype=dtype,
+            extrapolate_dried=extrapolate_dried,
+        )
 
     def _compiled(self) -> tuple[Any, Any, Any]:
         return WIDE if self.device.platform == "cpu" else super()._compiled()
@@ -299,7 +315,7 @@ class BatchEngine(JaxEngine):
             return values if alone else put(np.asarray(values).mean(axis=-1))
 
         shown = {name: mean(getattr(each, name)) for name in Report.__dataclass_fields__}
-        worst = {name: put(np.max(getattr(each, name))) for name in ("error", "change", "residual")}
+        worst = {name: put(np.max(getattr(each, name))) for name in WORST}
         return new, BatchReport(**(shown | worst), each=each)
 
     def accept(self, state: State, report: Report, drive: Drive) -> State:

@@ -68,6 +68,7 @@ class Record:
             "generator_on": 0.0 if drive.off else 1.0,
             "peak_C": float(report.hot),
             "lethal_ml": float(report.lethal) * 1e6,
+            "dried_ml": float(report.dried) * 1e6,
             "potential_iterations": float(report.iterations),
         }
         parts = {

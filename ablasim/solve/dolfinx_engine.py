@@ -46,6 +46,7 @@ class DolfinxEngine:
         options: Options | None = None,
         *,
         look: Callable[[], None] | None = None,
+        extrapolate_dried: bool = False,
     ):
         """Deal out the problem, which rank 0 holds.
 
@@ -53,6 +54,7 @@ class DolfinxEngine:
             problem: on rank 0; None on the other ranks.
             options: of the engine.
             look: called by all ranks before each step; raises KeyboardInterrupt on all or none.
+            extrapolate_dried: see `StepControl.extrapolates_dried`.
 
         Raises:
             ResourceError: no DOLFINx, no compiler, no memory.
@@ -84,7 +86,14 @@ class DolfinxEngine:
                     self.options.potential_tolerance,
                 )
         self.device_name = f"{self.comm.size} rank{'s' if self.comm.size > 1 else ''}"
-        self.sources = Sources(self.share, self.matrices, self.whole, self.problem, self.electric)
+        self.sources = Sources(
+            self.share,
+            self.matrices,
+            self.whole,
+            self.problem,
+            self.electric,
+            gradual=not extrapolate_dried,
+        )
         self.constant = self.matrices.load(self._own("source"))
         self.sensor_weights = None
         if self.problem.sensors is not None:
@@ -252,10 +261,11 @@ class DolfinxEngine:
         shift = heat.free * (distance * stored / rates + (after - driven + lack) / rates)
         shift = np.minimum(np.abs(shift), MOST_SHIFT)
         warm = temperature - heat.blood_temperature > 1.0
-        wrong, heated, rise = share.total(
+        wrong, heated, dry, rise = share.total(
             [
                 (heat.weight * shift**2).sum(),
                 heat.weight[warm].sum(),
+                heat.weight[dried].sum(),
                 (new.stored - state.stored).sum(),
             ]
         )
@@ -274,6 +284,7 @@ class DolfinxEngine:
             flowing=heat.blood.flowing(new.hot_seconds),
             conductance=field.conductance,
             hot=exceeded_in(share, heat.weight, temperature, HOT_VOLUME),
+            dried=float(dry),
             lethal=self._lethal_volume(new),
             iterations=field.iterations,
             residual=field.residual,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ablasim.physics import microwave
 from ablasim.physics.generator import Drive, voltage_squared
@@ -16,8 +17,9 @@ from ablasim.solve.dolfinx_state import State
 from ablasim.solve.field_heat import Pattern
 
 DRIED_GAIN = 0.3
-"""Share of the way that the heat of a dried point goes in one step towards what its sigma gives:
-sigma of drying tissue falls within milliseconds, and its heat would swing from step to step."""
+"""Share of the way that the heat of a dried point goes in one step towards what its sigma gives,
+where it is led gradually: sigma of drying tissue falls within milliseconds, and with long steps its
+heat would swing from one to the next."""
 
 
 class Sources:
@@ -34,6 +36,8 @@ class Sources:
         problem: BioheatProblem | None,
         facts: BioheatProblem,
         electric: PotentialProblem | None,
+        *,
+        gradual: bool,
     ):
         """Deal out the absorption pattern.
 
@@ -43,7 +47,9 @@ class Sources:
             problem: the whole problem on rank 0, None elsewhere.
             facts: the problem without arrays over the mesh.
             electric: the potential problem, None without electrodes.
+            gradual: the heat of dried points is led gradually, not extrapolated.
         """
+        self.gradual = gradual
         self.share, self.matrices = share, matrices
         self.whole, self.facts, self.electric = problem, facts, electric
         self.absorption = np.zeros(len(share.points))
@@ -59,8 +65,9 @@ class Sources:
         if state.past[0] <= 0.0:
             return now, self.share.total(now.sum())
         ahead = step / float(state.past[0])
-        dried = state.temperature[0] > self.facts.laws.vaporisation_band[1]
-        driven = now + np.where(dried, DRIED_GAIN - 1.0, ahead) * (now - state.past_heat)
+        driven = now + np.where(self._led(state.temperature[0]), DRIED_GAIN - 1.0, ahead) * (
+            now - state.past_heat
+        )
         total, present = self.share.total([driven.sum(), now.sum()])
         # what is led gradually somewhere must not change the power, nor may it exceed the limit
         wanted = present + ahead * (present - float(state.past_total))
@@ -72,8 +79,11 @@ class Sources:
         if drive.off:
             return np.zeros(self.share.owned)
         now = voltage_squared(drive.limits(), float(state.conductance)) * state.unit_heat
-        dried = after > self.facts.laws.vaporisation_band[1]
-        return np.where(dried, driven, now)
+        return np.where(self._led(after), driven, now)
+
+    def _led(self, temperature: Floats) -> NDArray[np.bool_]:
+        """Dried points, where their heat is led gradually (p,)."""
+        return self.gradual & (temperature > self.facts.laws.vaporisation_band[1])
 
     def field(self, state: State, drive: Drive, temperature: Floats) -> UnitField:
         """The field of one volt at a temperature, or the state's where nothing is driven."""

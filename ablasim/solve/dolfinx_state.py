@@ -62,6 +62,7 @@ class Report:
     flowing: Floats = field(default_factory=lambda: np.zeros(0))
     conductance: float = 1.0
     hot: float = 0.0
+    dried: float = 0.0
     lethal: float = 0.0
     iterations: int = 0
     residual: float = 0.0

@@ -68,7 +68,12 @@ def _march(
     comm = start().comm
     keeper = None if plan.checkpoint is None else _checkpoint(comm, *plan.checkpoint)
     with interrupted_together(comm) as look:
-        engine = DolfinxEngine(problem, plan.options, look=look)
+        engine = DolfinxEngine(
+            problem,
+            plan.options,
+            look=look,
+            extrapolate_dried=plan.control.extrapolates_dried,
+        )
 
         def at_end(state: State, now: float) -> None:
             if plan.fields is not None:

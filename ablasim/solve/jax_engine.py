@@ -67,7 +67,20 @@ class JaxEngine:
         device: str = "auto",
         dtype: str = "float64",
         graph: Graph | None = None,
+        extrapolate_dried: bool = False,
     ):
+        """Put the problem on the device.
+
+        Args:
+            problem: laws bound to a mesh.
+            device: "cpu", "gpu", or "auto" for a GPU where there is one.
+            dtype: "float64" or "float32".
+            graph: of the mesh, where it is known already.
+            extrapolate_dried: see `StepControl.extrapolates_dried`.
+
+        Raises:
+            ResourceError: no such device.
+        """
         jax.config.update("jax_enable_x64", True)
         use_compilation_cache()
         self.problem = problem
@@ -77,6 +90,7 @@ class JaxEngine:
         self.graph = graph or build_graph(problem.mesh.points, problem.mesh.cells)
         with jax.default_device(self.device):
             self._set_up()
+            self._gradual = put(not extrapolate_dried, "bool")
             models = problem.laws.death
             self.death: Death | None = None
             if models is not None:
@@ -206,6 +220,7 @@ class JaxEngine:
                 control,
                 put(stages, "int32"),
                 self._put(coefficients(stages)),
+                self._gradual,
                 self.death,
             )
             if drive.off:  # nothing is driven: the field is not wanted until the drive returns
@@ -220,7 +235,7 @@ class JaxEngine:
                     lack = 0.5 * (pattern.heat + after.heat) - used.heat
                     misplaced = self._point_values(watts * lack)
             new, report = self._close(
-                self.heat, mesh, state, moved, field, control, self.death, misplaced
+                self.heat, mesh, state, moved, field, control, self._gradual, self.death, misplaced
             )
             if pattern is not None and after is not None and self.problem.microwave is not None:
                 new = replace(new, pattern=after.stepped(step, watts, used.powers).pack())

@@ -28,7 +28,8 @@ from ablasim.solve.rkc import rkc_step
 from ablasim.solve.stepping import HOT_VOLUME, LEAST_HEATED, LETHAL_C, MOST_SHIFT
 
 DRIED_GAIN = 0.3
-"""Share of the way that a dried point's heat goes in one step from the old value to the new one."""
+"""Share of the way that a dried point's heat goes in one step from the old value to the new one,
+where it is led gradually."""
 
 
 register(Damage)
@@ -60,7 +61,8 @@ class State:
         volts: on the conductors for one volt of the generator (K,).
         unit_heat: heat per point for one volt, or one watt of a microwave generator (n,) [W].
         conductance: [S].
-        past_heat: driven heat at the start of the step before, or used in it where dried (n,) [W].
+        past_heat: driven heat at the start of the step before, or used in it where it is led
+            gradually (n,) [W].
         past_step: its length [s]; 0 where there is none to extrapolate from.
         pattern: of microwave antennas, packed (see `field_heat`); empty without their field.
         hot_seconds: how long each branch of a stream has had a wall that coagulates blood (c,) [s];
@@ -101,6 +103,7 @@ class Report:
         flowing: 1 for the branches that have their flow after the step (c,).
         conductance: at the end [S].
         hot: temperature exceeded in HOT_VOLUME [°C].
+        dried: volume above the vaporisation band [m3].
         lethal: volume that is dead by the criterion, or has reached LETHAL_C [m3].
         iterations: of the potential.
         residual: of the potential, relative.
@@ -117,6 +120,7 @@ class Report:
     flowing: Array
     conductance: Array
     hot: Array
+    dried: Array
     lethal: Array
     iterations: Array
     residual: Array
@@ -144,20 +148,24 @@ def move_heat(
     control: Array,
     stages: Array,
     table: Array,
+    gradual: Array,
     death: Death | None = None,
 ) -> Moved:
-    """The RKC2 step, its source and perfusion extrapolated to the middle of the step."""
+    """The RKC2 step, its source and perfusion extrapolated to the middle of the step.
+
+    `gradual` says whether the heat of dried points is led gradually instead.
+    """
     heat = _with_flow(heat, state.hot_seconds)
     step, limits = control[0], control[1:]
     heat = replace(heat, perfusion=_perfusion_midway(heat, state, step, death))
     now = voltage_squared(limits, state.conductance, jnp) * state.unit_heat
     fresh = state.past_step <= 0
     # Linear extrapolation: second order in time at no cost. Where tissue has dried, sigma falls
-    # within milliseconds, and the lagged heat would swing between all and nothing from step to
-    # step: there it is approached gradually from the value used before.
+    # within milliseconds, and with long steps the lagged heat would swing between all and nothing
+    # from step to step: there it is approached gradually from the value used before.
     ahead = jnp.where(fresh, 0.0, 0.5 * step / jnp.where(fresh, 1.0, state.past_step))
-    dried = _dried(heat, heat.temperature(state.enthalpy)) & ~fresh
-    driven = now + jnp.where(dried, DRIED_GAIN - 1.0, ahead) * (now - state.past_heat)
+    led = _dried(heat, heat.temperature(state.enthalpy)) & gradual & ~fresh
+    driven = now + jnp.where(led, DRIED_GAIN - 1.0, ahead) * (now - state.past_heat)
     total = driven.sum(axis=0)
     # A drive that is held by its power delivers it exactly; the power of the others changes with
     # the load, and holding it at its value at the start of the step would leave first order in
@@ -180,6 +188,7 @@ def close_step(
     moved: Moved,
     field: UnitField,
     control: Array,
+    gradual: Array,
     death: Death | None = None,
     misplaced: Array | None = None,
 ) -> tuple[State, Report]:
@@ -233,11 +242,12 @@ def close_step(
         hot=moved.temperature.max(axis=0)
         if cells is None
         else _exceeded_in(moved.temperature, heat.volume, HOT_VOLUME),
+        dried=jnp.where(dried, heat.volume, 0.0).sum(axis=0),
         lethal=_lethal_volume(heat, (cells, cell_volume), peak, suffered, death),
         iterations=field.iterations,
         residual=field.residual,
     )
-    past = jnp.where(dried, moved.driven, now)
+    past = jnp.where(dried & gradual, moved.driven, now)
     new = replace(
         state,
         enthalpy=moved.enthalpy,

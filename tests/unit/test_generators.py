@@ -91,7 +91,7 @@ class LumpedLoad:
         report = SimpleNamespace(
             error=0.0, change=0.0, conductance=G, residual=0.0, iterations=0 if drive.off else 1,
             delivered=delivered, stored=0.0, perfusion=0.0, boundary=0.0, walls=(),
-            hot=T, lethal=0.0, blood=(), flowing=(),
+            hot=T, dried=0.0, lethal=0.0, blood=(), flowing=(),
         )  # fmt: skip
         self.solved += not drive.off
         return new, report
