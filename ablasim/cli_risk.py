@@ -49,7 +49,7 @@ def risk(
         typer.Option(
             "--max-memory",
             metavar="GB",
-            help="Limit on the memory of the samples that are computed at the same time.",
+            help="Limit on the memory of the processes that compute the samples.",
             show_default=False,
         ),
     ] = None,

@@ -20,7 +20,12 @@ LARGEST_CHUNK = 16
 """Samples that are computed together; also as often is an interrupted study kept."""
 
 VALUES_PER_POINT, VALUES_PER_CELL = 60, 12
-"""Numbers of the type of the batch that one sample takes while it is computed."""
+"""Numbers of the type of the batch that one sample takes while it is computed. Measured with 16
+samples of 50 334 points: 1.00 GB in single and 1.42 GB in double precision."""
+
+PROCESS_GB = 0.55
+"""What a process that computes samples takes without them (the same runs; 0.55 GB on 15 628 points,
+too)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +51,8 @@ class Solved:
 def chunk_size(mesh: TetMesh, dtype: str, max_memory: float | None, cores: int = 1) -> int:
     """Samples that are computed together; a power of two, at most `LARGEST_CHUNK`.
 
-    As many as fit into a memory [GB] when every core computes so many. It does not follow how many
-    workers there are, so that a study's arithmetic does not either.
+    As many as fit into a memory [GB] when every core has a process that computes so many. It does
+    not follow how many workers there are, so that a study's arithmetic does not either.
 
     Raises:
         UsageError: not even one fits.
@@ -55,12 +60,13 @@ def chunk_size(mesh: TetMesh, dtype: str, max_memory: float | None, cores: int =
     if max_memory is None:
         return LARGEST_CHUNK
     each = sample_memory(mesh, dtype)
-    if each > max_memory:
+    least = PROCESS_GB + each
+    if least > max_memory:
         raise UsageError(
-            f"--max-memory: got {max_memory:g} GB; one sample on this mesh takes about"
-            f" {each:.2f} GB: allow more, or use --resolution preview"
+            f"--max-memory: got {max_memory:g} GB; a process with one sample on this mesh takes"
+            f" about {least:.2f} GB: allow more, or use --resolution preview"
         )
-    fits = max(int(max_memory / each / cores), 1)
+    fits = max(int((max_memory / cores - PROCESS_GB) / each), 1)
     return min(LARGEST_CHUNK, 1 << (fits.bit_length() - 1))
 
 

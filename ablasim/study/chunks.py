@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ablasim.errors import AblasimError, Interrupted, ResourceError
 from ablasim.progress import Progress, ProgressCallback
-from ablasim.study.batches import sample_memory
+from ablasim.study.batches import PROCESS_GB, sample_memory
 from ablasim.study.chunk_store import ChunkStore
 from ablasim.study.chunk_worker import WORKER
 from ablasim.study.plan_files import write_plan
@@ -42,7 +42,7 @@ def run_chunks(
     Args:
         plan: what to compute.
         workers: most processes, by default one for each core; the numbers do not depend on it.
-        max_memory: limit [GB] of the samples that are computed at the same time.
+        max_memory: limit [GB] of the processes that compute samples at the same time.
         store: keeps finished chunks.
         enough: asked after every chunk.
         progress: told of the stage.
@@ -105,7 +105,7 @@ def workers_for(plan: Plan, asked: int | None, max_memory: float | None) -> int:
     if max_memory is None and asked is None:
         max_memory = MEMORY_SHARE * _memory()
     if max_memory is not None:
-        size = plan.chunk * sample_memory(plan.case.mesh, plan.dtype)
+        size = PROCESS_GB + plan.chunk * sample_memory(plan.case.mesh, plan.dtype)
         most = min(most, int(max_memory / size))
     return max(most, 1)
 

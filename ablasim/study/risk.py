@@ -135,7 +135,7 @@ def risk(
         out: directory for the results; written when complete. None: nothing is written.
         device: "auto", "cpu" or "gpu".
         dtype: "float64" or "float32" of the samples' solver.
-        max_memory: limit [GB] of the samples that are computed at the same time; it sets how many
+        max_memory: limit [GB] of the processes that compute the samples; it sets how many
             are computed together.
         workers: most processes, by default one for each core; the numbers do not depend on it.
         heat_sink: account for vessels by the same case without them.

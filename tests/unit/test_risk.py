@@ -33,7 +33,13 @@ from ablasim.mesh import TetMesh, write_mesh
 from ablasim.progress import Progress
 from ablasim.scenario import Scenario, load_scenario
 from ablasim.scenario.risk import Risk
-from ablasim.study.batches import LARGEST_CHUNK, Solved, chunk_size, sample_memory
+from ablasim.study.batches import (
+    LARGEST_CHUNK,
+    PROCESS_GB,
+    Solved,
+    chunk_size,
+    sample_memory,
+)
 from ablasim.study.calibration import true_margins
 from ablasim.study.case import prepare
 from ablasim.study.chunk_store import ChunkStore
@@ -42,6 +48,7 @@ from ablasim.study.displacement import Correction, MovedField, no_correction
 from ablasim.study.heat_sink import chosen_vessels, vessel_cost
 from ablasim.study.inputs import unit_samples
 from ablasim.study.plan_files import read_plan, write_plan
+from ablasim.study.pool import cores
 from ablasim.study.priors import AXES, uncertain_inputs
 from ablasim.study.samples import Samples
 from ablasim.study.sampling import Plan
@@ -64,7 +71,7 @@ risk: {interval_half_width: 0.001}
 """
 
 
-MEMORY = "0.024"
+MEMORY = f"{0.024 + len(cores()) * PROCESS_GB:g}"
 """[GB] in which four samples of the tiny mesh are computed together."""
 
 
@@ -206,7 +213,7 @@ def test_an_earlier_study_is_not_replaced_by_mistake(out: Path, tiny: Path) -> N
         (["--seed", "-1"], "--seed: got -1"),
         (["--workers", "0"], "--workers: got 0"),
         (["--max-memory", "0"], "greater than 0 GB"),
-        (["--max-memory", "0.00001"], "one sample on this mesh takes about"),
+        (["--max-memory", "0.00001"], "with one sample on this mesh takes about"),
         (["--vessel", "porta"], "'porta'; the meshed vessels are: none"),
         (["--vessel", "porta", "--no-heat-sink"], "leave one of them out"),
         (["--set", 'risk.sigma={"distribution":"normal","mean":0.3,"sd":-1}'], "sd: got -1"),
@@ -269,7 +276,7 @@ def test_workers_follow_cores_chunks_and_memory(scenario: Scenario) -> None:
     columns = {"sigma": np.ones(64)}
     none = np.empty(0, dtype=np.int64)
     plan = Plan(case, columns, no_correction(""), None, none, 16, "cpu", "float64")
-    chunk = 16 * sample_memory(case.mesh, "float64")
+    chunk = PROCESS_GB + 16 * sample_memory(case.mesh, "float64")
     assert workers_for(plan, 3, None) == 3
     assert workers_for(plan, 100, None) == 4  # chunks
     assert workers_for(plan, 4, 2.5 * chunk) == 2
@@ -287,12 +294,18 @@ def test_everything_fixed_is_refused(scenario: Scenario) -> None:
 def test_chunks_follow_from_memory_alone(scenario: Scenario) -> None:
     mesh = prepare(scenario).mesh
     assert chunk_size(mesh, "float64", None) == LARGEST_CHUNK
-    sizes = [chunk_size(mesh, "float64", memory) for memory in (0.003, 0.03, 0.3, 30.0)]
+    sizes = [
+        chunk_size(mesh, "float64", PROCESS_GB + memory) for memory in (0.003, 0.03, 0.3, 30.0)
+    ]
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1] == LARGEST_CHUNK
     assert all(size & (size - 1) == 0 for size in sizes)
-    assert chunk_size(mesh, "float32", 0.01) >= chunk_size(mesh, "float64", 0.01)
-    assert chunk_size(mesh, "float64", 0.03, cores=4) < chunk_size(mesh, "float64", 0.03)
-    assert chunk_size(mesh, "float64", 0.03, cores=1000) == 1
+    tight = PROCESS_GB + 0.01
+    assert chunk_size(mesh, "float32", tight) >= chunk_size(mesh, "float64", tight)
+    shared = 4 * PROCESS_GB + 0.03
+    assert chunk_size(mesh, "float64", shared, cores=4) < chunk_size(mesh, "float64", shared)
+    assert chunk_size(mesh, "float64", shared, cores=1000) == 1
+    with pytest.raises(UsageError, match="takes about 0.5"):
+        chunk_size(mesh, "float64", 0.9 * PROCESS_GB)
 
 
 def test_a_damaged_chunk_is_computed_again(tmp_path: Path) -> None:
