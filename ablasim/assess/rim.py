@@ -52,13 +52,17 @@ def axis_of(probe: ProbeAxis) -> tuple[Floats, Floats]:
 def fill_cooled_rim(
     mesh: TetMesh, peak: Floats, level: float, probes: Sequence[ProbeAxis] = ()
 ) -> tuple[Floats, float]:
-    """Lift the cooled rim to the level, so that the zone is the filled shape.
+    """Lift the cooled rim above the level, so that the zone is the filled shape.
 
     A connected part of the tissue below the level (along mesh edges) is rim if it touches a probe
     and neither a vessel wall nor the outer boundary. Where a cooled shaft leaves the zone, the rim
     is open at that end and hangs together with the healthy tissue; there, with `probes` given, it
     is bounded by the slices perpendicular to the probe in which hot tissue lies on all sides. A
     part that touches a vessel is never filled.
+
+    The rim lies as far above the level as it was below, so that the zone follows the field without
+    jumps: set to the level itself, it made a notch as long as an edge of the mesh wherever a node
+    beside it missed the level by a hundredth of a kelvin.
 
     Args:
         mesh: the tissue.
@@ -67,7 +71,7 @@ def fill_cooled_rim(
         probes: axes of the probes, for open rims.
 
     Returns:
-        The field with the rim set to the level (n,) [°C], and the volume it adds [m3].
+        The field with the rim lifted (n,) [°C], and the volume it adds [m3].
     """
     cold = peak < level
     at_probe = _touching(mesh, "probe.")
@@ -79,7 +83,8 @@ def fill_cooled_rim(
         for probe in probes:
             inside = cold & ~rim & _inside_slices(mesh.points, ~cold, probe)
             rim |= _parts(mesh, inside, at_probe, at_vessel)
-    filled = np.where(rim, level, peak)
+    # a dose may have been nothing at all: no further above the level than anything else
+    filled = np.where(rim, np.minimum(2.0 * level - peak, peak.max()), peak)
     touched = rim[mesh.cells].any(axis=1)
     cells = mesh.cells[touched]
     gained = tet_fraction_above(filled[cells], level) - tet_fraction_above(peak[cells], level)

@@ -104,7 +104,7 @@ def test_locator_agrees_with_the_thorough_one(mesh: TetMesh) -> None:
 
 
 def test_the_filled_rim_is_inside_however_the_probe_is_displaced(mesh: TetMesh) -> None:
-    """The rim lies exactly at the level: rounding must not make a hole of it.
+    """Rounding must not make a hole of the rim.
 
     Every point of the tumour well inside the zone has a positive margin, also where it comes to lie
     in the cooled tissue beside the needle or on the needle itself.
@@ -113,7 +113,7 @@ def test_the_filled_rim_is_inside_however_the_probe_is_displaced(mesh: TetMesh) 
     cold = 60.0 * np.exp(-((np.linalg.norm(mesh.points[:, :2], axis=1) / (3 * MM)) ** 2))
     field = heat(mesh, (0.0, 0.0, 0.0), 15 * MM) - cold
     rim = sampler.measure(field, 60.0).filled
-    assert (rim == 60.0).sum() > 50
+    assert (rim != field).sum() > 50
     rng = np.random.default_rng(2)
     for shift in rng.uniform(-1.5 * MM, 1.5 * MM, (40, 3)):
         found = sampler.measure(field, 60.0, shift=shift)

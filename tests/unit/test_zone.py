@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from simple_meshes import MM, Z_AXIS, Axis, box_mesh, moved, needle_mesh, renumbered
 
+from ablasim.assess import rim as rim_module
 from ablasim.assess.rim import fill_cooled_rim
 from ablasim.assess.zone import lethal_zone
 from ablasim.mesh_tet import TetMesh
@@ -111,6 +112,31 @@ def test_rim_that_a_cooled_shaft_leaves_open_is_bounded_by_slices() -> None:
     # Short of the whole at the ends, where the slices are no longer surrounded; never more.
     assert 0.98 * whole.volume < zone.volume <= whole.volume
     assert zone.rim_volume > 40e-9
+
+
+def test_a_node_that_just_misses_the_level_beside_the_rim_makes_no_notch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The zone follows the field without jumps, also where the slices leave out a node between rim
+    and zone. Catches a rim that is set to the level itself: a notch reaches all its nodes there."""
+    mesh = needle_mesh()
+    peak = rim_field(mesh, shaft_cooled=True)
+    rim = fill_cooled_rim(mesh, peak, LEVEL, [Z_AXIS])[0] != peak
+    beside = np.zeros(len(mesh.points), dtype=bool)
+    beside[mesh.cells[rim[mesh.cells].any(axis=1)]] = True
+    height = np.abs(mesh.points[:, 2])
+    node = int(np.argmin(np.where(beside & (peak >= LEVEL), height, np.inf)))
+    kept = np.arange(len(peak)) != node
+    inside = rim_module._inside_slices
+    monkeypatch.setattr(rim_module, "_inside_slices", lambda *args: inside(*args) & kept)
+    zones = []
+    for value in (LEVEL - 0.01, LEVEL + 0.01):
+        found = np.where(kept, peak, value)
+        zones.append(lethal_zone(mesh, found, LEVEL, [Z_AXIS]))
+    assert zones[0].field[node] < LEVEL and zones[0].rim_volume > 20e-9
+    # without the notch the node has a bubble of its own around it
+    bubble = np.linalg.norm(zones[0].vertices - mesh.points[node], axis=1)
+    assert np.sort(bubble[bubble < 3 * MM])[-1] < 0.05 * MM
 
 
 def test_cold_tissue_beside_the_zone_is_not_filled() -> None:
