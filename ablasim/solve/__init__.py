@@ -115,5 +115,5 @@ def _jax(problem: BioheatProblem, device: str, dtype: str, control: StepControl)
         device=device,
         dtype=dtype,
         graph=graph.result(),
-        extrapolate_dried=control.extrapolates_dried,
+        fine=control.fine,
     )

@@ -150,9 +150,7 @@ def solve_batch(
     kept: list[State] = []
     control = control or StepControl()
     with jax.numpy_rank_promotion("allow"):  # numbers of each problem (b,) meet fields (n, b)
-        engine = BatchEngine(
-            problems, device=device, dtype=dtype, extrapolate_dried=control.extrapolates_dried
-        )
+        engine = BatchEngine(problems, device=device, dtype=dtype, fine=control.fine)
         done = march(
             engine,
             control,
@@ -229,6 +227,8 @@ def _sameness(one: BioheatProblem, two: BioheatProblem) -> dict[str, bool]:
         "what is held": alike(one.fixed_temperature, two.fixed_temperature),
         "their kind of heat": (one.absorption is None) == (two.absorption is None),
         "their antennas": two.microwave is None,
+        "whether tissue is perfused": one.materials.perfusion.any()
+        == two.materials.perfusion.any(),
     }
 
 
@@ -254,7 +254,7 @@ class BatchEngine(JaxEngine):
         *,
         device: str = "auto",
         dtype: str = "float32",
-        extrapolate_dried: bool = False,
+        fine: bool = False,
     ):
         ends = [problem.laws.perfusion_shutdown for problem in problems]
         if np.isfinite(ends).any():
@@ -266,7 +266,7 @@ class BatchEngine(JaxEngine):
             replace(problems[0], generator=together),
             device=device,
             dtype=dtype,
-            extrapolate_dried=extrapolate_dried,
+            fine=fine,
         )
 
     def _compiled(self) -> tuple[Any, Any, Any]:

@@ -46,7 +46,7 @@ class DolfinxEngine:
         options: Options | None = None,
         *,
         look: Callable[[], None] | None = None,
-        extrapolate_dried: bool = False,
+        fine: bool = False,
     ):
         """Deal out the problem, which rank 0 holds.
 
@@ -54,7 +54,7 @@ class DolfinxEngine:
             problem: on rank 0; None on the other ranks.
             options: of the engine.
             look: called by all ranks before each step; raises KeyboardInterrupt on all or none.
-            extrapolate_dried: see `StepControl.extrapolates_dried`.
+            fine: see `StepControl.fine`.
 
         Raises:
             ResourceError: no DOLFINx, no compiler, no memory.
@@ -92,7 +92,7 @@ class DolfinxEngine:
             self.whole,
             self.problem,
             self.electric,
-            gradual=not extrapolate_dried,
+            gradual=not fine,
         )
         self.constant = self.matrices.load(self._own("source"))
         self.sensor_weights = None

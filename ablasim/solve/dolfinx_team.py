@@ -72,7 +72,7 @@ def _march(
             problem,
             plan.options,
             look=look,
-            extrapolate_dried=plan.control.extrapolates_dried,
+            fine=plan.control.fine,
         )
 
         def at_end(state: State, now: float) -> None:

@@ -51,7 +51,7 @@ DRIED_VOLUME = 5.0e-8
 change little: 0.004 mm of margin at most in samples beside a portal vein with 12 to 28 mm3. In
 rf_bipolar, with up to 380 mm3, waiting for it makes the zone 0.07 % larger."""
 
-EXTRAPOLATED_K = 0.002
+FINE_K = 0.002
 """Tolerance [K] from which the steps are short enough for the heat of dried points to be
 extrapolated like any other. The first roll-off of g7_rempp_monopolar is then at 453.014 s, the same
 within 3 ms for steps of at most 0.5, 0.1 and 0.05 s and a third of the tolerance. Led gradually it
@@ -161,9 +161,10 @@ class StepControl:
         return min(EVENT_TOLERANCE, EVENT_PER_KELVIN * self.tolerance)
 
     @property
-    def extrapolates_dried(self) -> bool:
-        """Whether the heat of dried points is extrapolated, not led gradually to what it is."""
-        return self.fixed is None and self.tolerance <= EXTRAPOLATED_K
+    def fine(self) -> bool:
+        """Whether the steps are short enough to extrapolate the heat of dried points, which is
+        led gradually to what it is otherwise."""
+        return self.fixed is None and self.tolerance <= FINE_K
 
 
 @dataclass

@@ -24,7 +24,7 @@ from ablasim.physics.generator_pulsed import PulsedGenerator
 from ablasim.physics.problem import BioheatProblem, Electrodes, Laws, Materials
 from ablasim.solve import Solution, Status, StepControl, solve, stepping
 from ablasim.solve.jax_engine import JaxEngine
-from ablasim.solve.stepping import DRIED_STEP, DRIED_VOLUME, EXTRAPOLATED_K
+from ablasim.solve.stepping import DRIED_STEP, DRIED_VOLUME, FINE_K
 from ablasim.verify.patches import box, cylinder_patch
 from ablasim.verify.scenes import held
 
@@ -156,12 +156,12 @@ def test_fine_steps_leave_no_delay_where_tissue_dries(monkeypatch: pytest.Monkey
     def first_rolloff(tolerance: float, longest: float) -> float:
         return solve(problem, control=StepControl(tolerance, longest)).rolloffs[0]
 
-    finest = first_rolloff(EXTRAPOLATED_K / 4.0, 0.05)
-    assert first_rolloff(EXTRAPOLATED_K, 0.5) == pytest.approx(finest, abs=0.03)
-    assert first_rolloff(EXTRAPOLATED_K, 0.05) == pytest.approx(finest, abs=0.03)
-    monkeypatch.setattr(stepping, "EXTRAPOLATED_K", 0.0)
-    assert first_rolloff(EXTRAPOLATED_K, 0.5) > finest + 0.05
-    assert first_rolloff(EXTRAPOLATED_K, 0.05) > finest + 0.05
+    finest = first_rolloff(FINE_K / 4.0, 0.05)
+    assert first_rolloff(FINE_K, 0.5) == pytest.approx(finest, abs=0.03)
+    assert first_rolloff(FINE_K, 0.05) == pytest.approx(finest, abs=0.03)
+    monkeypatch.setattr(stepping, "FINE_K", 0.0)
+    assert first_rolloff(FINE_K, 0.5) > finest + 0.05
+    assert first_rolloff(FINE_K, 0.05) > finest + 0.05
 
 
 def test_dried_tissue_is_driven_by_short_steps_and_never_given_up() -> None:
