@@ -146,7 +146,7 @@ def run(
     watch.seconds["compile"] = solution.statistics["start_seconds"]
     watch.seconds["solve"] -= solution.statistics["start_seconds"]
     with watch.stage("assess"):
-        record = _assess(scenario, anatomy, problem, solution, engine, dtype)
+        record = assessed(scenario, anatomy, problem, solution, engine=engine, dtype=dtype)
     result = _finish(replace(record, timing=watch.total()), place, shared, watch, force)
     if place is not None:
         for part in all_parts(checkpoint_path(place)):
@@ -192,13 +192,14 @@ def place_in_mesh(
     return anatomy, cached_mesh(anatomy, scenario.numerics.resolution, progress=progress)
 
 
-def _assess(
+def assessed(
     scenario: Scenario,
     anatomy: Anatomy,
     problem: BioheatProblem,
     solution: Solution,
-    engine: str,
-    dtype: str,
+    *,
+    engine: str = "jax",
+    dtype: str = "float64",
 ) -> RunRecord:
     """Zones of all criteria, the margin in the chosen one, and the parts they came from."""
     mesh = problem.mesh

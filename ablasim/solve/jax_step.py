@@ -318,7 +318,8 @@ def _lethal_volume(
     suffered: Damage | None,
     death: Death | None,
 ) -> Array:
-    """Volume that is dead by the criterion of the run [m3]; by whole points without cells."""
+    """Volume that is dead by the criterion of the run [m3], a number or (b,); by whole points
+    without cells."""
     values, level = peak, LETHAL_C
     if death is not None and suffered is not None:
         judge = death.models.criterion
@@ -327,7 +328,8 @@ def _lethal_volume(
     cells, volume = mesh
     if cells is None or volume is None:
         return jnp.where(values >= level, heat.volume, 0.0).sum(axis=0)
-    total: Array = (volume * tet_fraction_above(values[cells], level, jnp)).sum()
+    corners = jnp.moveaxis(values[cells], 1, -1)  # of a batch (m, b, 4)
+    total: Array = (volume * tet_fraction_above(corners, level, jnp)).sum(axis=0)
     return total
 
 

@@ -1,4 +1,4 @@
-"""One case of a sweep: simulate its scenario and keep what the plan asks for.
+"""The cases of a sweep, alone or in their batches: simulate and keep what the plan asks for.
 
 Never from a checkpoint: a run that continues sets up its multigrid anew and differs in the last
 digits, and a sweep gives the same numbers however often it was stopped.
@@ -6,22 +6,77 @@ digits, and a sweep gives the same numbers however often it was stopped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablasim.errors import UsageError
+from ablasim.errors import AblasimError, ResourceError, UsageError
 from ablasim.scenario import Scenario
 from ablasim.study.answer import answer, judged
 from ablasim.study.cases import State, case_directory, new_case, remove_damaged, state_of
 from ablasim.study.sweep_frozen import Sweep
-from ablasim.study.sweep_plan import CaseRisk, SweepPlan
+from ablasim.study.sweep_plan import Batches, CaseRisk, SweepPlan
 
 if TYPE_CHECKING:
     from ablasim.report.record import RunRecord
 
 
-def compute(sweep: Sweep, number: int) -> dict[str, Any]:
+def compute_piece(sweep: Sweep, number: int) -> dict[str, Any]:
+    """Compute the batch that begins with a case, or the case alone, unless it is there.
+
+    A batch is always computed as a whole, though some of its cases may be there: its steps follow
+    from all of them. What cannot be computed together is computed one by one.
+
+    Returns:
+        What `answer` makes of it; for a batch with an answer for every case as `each`.
+    """
+    batch = sweep.batch_of(number)
+    if len(batch) == 1:
+        return compute(sweep, number)
+    states = {each: state_of(sweep, each) for each in batch}
+    wanted = [each for each in batch if states[each] in (State.open, State.damaged)]
+    records: list[RunRecord | None] = [None] * len(batch)
+    if wanted:
+        assert sweep.plan.batch is not None
+        try:
+            scenarios = [sweep.scenario(each) for each in batch]
+            records = list(together(scenarios, sweep.plan.batch)) or records
+        except Exception as error:
+            if not isinstance(error, AblasimError) or isinstance(error, ResourceError):
+                return answer(number, *judged(error))
+    found = [
+        compute(sweep, each, record) if each in wanted else answer(each)
+        for each, record in zip(batch, records, strict=True)
+        if states[each] is not State.failed
+    ]
+    return answer(number) | {"each": found}
+
+
+def together(scenarios: Sequence[Scenario], batch: Batches) -> list[RunRecord]:
+    """The runs of scenarios that share a mesh, computed at once; none where that cannot be."""
+    from ablasim.physics.binding import build_problem
+    from ablasim.run import assessed, place_in_mesh, step_control
+    from ablasim.solve.batch import NotBatchable
+    from ablasim.solve.batch_each import solve_each
+
+    anatomy, mesh = place_in_mesh(scenarios[0])
+    problems = [build_problem(scenario, anatomy, mesh) for scenario in scenarios]
+    control = step_control(scenarios[0])
+    try:
+        solutions = solve_each(problems, control=control, device="cpu", dtype=batch.dtype)
+    except NotBatchable:
+        return []
+    cases = zip(scenarios, problems, solutions, strict=True)
+    return [assessed(s, anatomy, p, found, dtype=batch.dtype) for s, p, found in cases]
+
+
+def compute(sweep: Sweep, number: int, record: RunRecord | None = None) -> dict[str, Any]:
     """Compute a case into its directory, unless it is there.
+
+    Args:
+        sweep: of the case.
+        number: of the case.
+        record: of its run, where that has been computed with others.
 
     Returns:
         What `answer` makes of it.
@@ -32,7 +87,10 @@ def compute(sweep: Sweep, number: int) -> dict[str, Any]:
             remove_damaged(sweep, number)
         if state is not State.done:
             with new_case(sweep, number) as folder:
-                write_case(sweep.scenario(number), folder, sweep.plan)
+                if record is None:
+                    write_case(sweep.scenario(number), folder, sweep.plan)
+                else:
+                    _write_run(folder, record, sweep.plan)
     except Exception as error:
         if case_directory(sweep, number).is_dir() and isinstance(error, UsageError):
             return answer(number)  # somebody else was faster
@@ -63,9 +121,14 @@ def write_case(scenario: Scenario, folder: Path, plan: SweepPlan) -> None:
         record = _write_risk(scenario, folder, plan.risk)
     else:
         record = run(scenario, device="cpu").record
+    _write_run(folder, record, plan)
+
+
+def _write_run(folder: Path, record: RunRecord, plan: SweepPlan) -> None:
+    """Numbers, history and scenario of a run, and its surfaces where they are wanted."""
     from ablasim.report.files import write_history, write_summary, write_surfaces
 
-    (folder / "scenario.yaml").write_text(scenario.to_yaml(), encoding="utf-8")
+    (folder / "scenario.yaml").write_text(record.scenario.to_yaml(), encoding="utf-8")
     write_history(folder / "history.csv", record.solution.history)
     write_summary(folder, record)
     if plan.keep == "surfaces":

@@ -1,6 +1,7 @@
 """A sweep as it was planned, frozen in its directory: nothing that decides a number can change.
 
-    DIR/sweep.json      plan, scenario, hashes of the files it names, values of every case
+    DIR/sweep.json      plan, scenario, hashes of the files it names, values of every case, and
+                        which cases are computed together
     DIR/scenario.yaml   the scenario as it was resolved, for people
     DIR/cases/00001/    a finished case; DIR/failed/00001.json one that failed
 
@@ -10,10 +11,12 @@ its own.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +28,10 @@ from ablasim.report.palette import NOTICE
 from ablasim.safe_yaml import dotted, dump, read_document
 from ablasim.scenario import Scenario, load_scenario, scenario_from_data
 from ablasim.scenario.model import FILE_SECTIONS
+from ablasim.study.sweep_batches import batches_of
 from ablasim.study.sweep_plan import PlanSource, SweepPlan, check_count, keys_of
 
-FORMAT = 1
+FORMAT = 2
 FROZEN = "sweep.json"
 SCENARIO = "scenario.yaml"
 KIND = Kind("an ablasim sweep", FROZEN, frozenset({"format", "plan", "rows", "sha256"}))
@@ -35,7 +39,7 @@ SHOWN_PROBLEMS = 8
 ENOUGH_INVALID = 100
 """After so many invalid cases no more are looked at: a million would take an hour."""
 
-CONTENT = ("format", "plan", "scenario", "scenario_sha256", "files", "columns", "rows")
+CONTENT = ("format", "plan", "scenario", "scenario_sha256", "files", "columns", "rows", "batches")
 """What decides the numbers of a sweep."""
 
 
@@ -51,6 +55,8 @@ class Sweep:
         files: SHA-256 of each file that the scenario names.
         columns: names of what varies.
         rows: their values, one row for each case.
+        batches: cases that are always computed together, so that a resumed sweep repeats the same
+            arithmetic; a case in none of them is computed alone.
         sha256: hash of all that.
     """
 
@@ -61,6 +67,7 @@ class Sweep:
     files: Mapping[str, str]
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
+    batches: tuple[tuple[int, ...], ...]
     sha256: str
 
     def __len__(self) -> int:
@@ -74,6 +81,18 @@ class Sweep:
     def values(self, number: int) -> dict[str, Any]:
         """What varies in a case, by column."""
         return dict(zip(self.columns, self.rows[number - 1], strict=True))
+
+    def batch_of(self, number: int) -> tuple[int, ...]:
+        """The cases that are computed together with one, itself among them."""
+        return self._batch_of.get(number, (number,))
+
+    def pieces(self, numbers: Iterable[int]) -> list[int]:
+        """The first case of every batch that some cases belong to; of a case alone itself."""
+        return sorted({self.batch_of(number)[0] for number in numbers})
+
+    @cached_property
+    def _batch_of(self) -> dict[int, tuple[int, ...]]:
+        return {number: batch for batch in self.batches for number in batch}
 
     def scenario(self, number: int) -> Scenario:
         """The scenario of a case.
@@ -120,10 +139,14 @@ def freeze(
         "files": _hashes(base),
         "columns": list(source.plan.vary),
         "rows": [list(row) for row in source.plan.rows()],
+        "batches": [],
     }
     content = json.loads(json.dumps(content, allow_nan=False))  # as it will be read
     sweep = _sweep(directory, content)
     invalid = _check_cases(sweep, source, progress)
+    if source.plan.batch is not None:
+        content["batches"] = batches_of(_valid(sweep), source.plan.batch.size)
+        sweep = _sweep(directory, content)
     if directory.exists():
         _require_same(directory, sweep)
         return open_sweep(directory), invalid
@@ -147,7 +170,7 @@ def open_sweep(directory: Path) -> Sweep:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         sha256 = content.pop("sha256")
-        content = {key: content[key] for key in CONTENT}
+        content = {key: content[key] for key in CONTENT if key in content}
         sweep = _sweep(directory, content)
     except FileNotFoundError:
         raise InputFileError(
@@ -212,6 +235,7 @@ def _sweep(directory: Path, content: Mapping[str, Any]) -> Sweep:
         files=content["files"],
         columns=tuple(content["columns"]),
         rows=tuple(tuple(row) for row in content["rows"]),
+        batches=tuple(tuple(batch) for batch in content["batches"]),
         sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
 
@@ -263,6 +287,13 @@ def _check_cases(sweep: Sweep, source: PlanSource, progress: ProgressCallback | 
     if not found or (source.plan.on_invalid == "record" and invalid < len(sweep)):
         return invalid
     raise ScenarioError(_told(found, sweep, len(sweep)), source.file)
+
+
+def _valid(sweep: Sweep) -> Iterator[tuple[int, Scenario]]:
+    """The valid cases with their scenarios."""
+    for number in range(1, len(sweep) + 1):
+        with contextlib.suppress(ScenarioError, UsageError):
+            yield number, sweep.scenario(number)
 
 
 def _problems(sweep: Sweep, number: int, source: PlanSource) -> list[Problem]:

@@ -125,6 +125,18 @@ class CaseRisk(Section):
     )
 
 
+class Batches(Section):
+    """Cases on one mesh that differ only in tissues and in how strongly is driven, computed
+    together."""
+
+    size: int = Field(
+        default=16, strict=True, ge=2, le=64, description="most cases that are computed together"
+    )
+    dtype: Literal["float64", "float32"] = Field(
+        default="float32", description="numbers that they are computed with"
+    )
+
+
 class SweepPlan(Section):
     """A scenario, the fields of it that vary, and what is kept of every case."""
 
@@ -146,6 +158,10 @@ class SweepPlan(Section):
         default=None,
         description="of every case also the risk of an incomplete margin, over so many samples",
     )
+    batch: Batches | None = Field(
+        default=None,
+        description="compute cases together that differ only in tissues and strength of the drive",
+    )
     on_invalid: Literal["refuse", "record"] = Field(
         default="refuse",
         description="a case whose scenario is invalid: refuse the plan, or let that case fail",
@@ -158,6 +174,9 @@ class SweepPlan(Section):
             raise fault("samples: missing; Sobol ranges need their number, for example 64")
         if not sampled and self.samples is not None:
             raise fault("samples: nothing is sampled; remove it, or vary a field by sobol")
+        if self.batch is not None and (self.risk is not None or self.keep == "files"):
+            other = "keep: files" if self.keep == "files" else "risk"
+            raise fault(f"batch: does not go with {other}; leave one of them out")
         places = [(name, keys_of(path)) for name, path in self._paths()]
         for (name, one), (other, two) in itertools.combinations(places, 2):
             short = min(len(one), len(two))

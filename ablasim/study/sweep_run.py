@@ -7,7 +7,7 @@ since the next case would fail as well.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 from ablasim.errors import InputFileError, Interrupted, ResourceError, UsageError
 from ablasim.progress import Progress, ProgressCallback
+from ablasim.study.answer import answer
 from ablasim.study.cases import (
     Failure,
     State,
@@ -71,9 +72,9 @@ class Shard:
             return cls(int(first), int(second))
         raise UsageError(f"--shard: got {text!r}; must be k/n with 1 <= k <= n, for example 3/16")
 
-    def of(self, numbers: Sequence[int]) -> list[int]:
-        """Its part of the cases."""
-        return [number for number in numbers if number % self.count == self.index % self.count]
+    def of[T](self, pieces: Sequence[T]) -> list[T]:
+        """Its part of what there is to compute."""
+        return list(pieces[self.index - 1 :: self.count])
 
 
 def run_sweep(
@@ -110,8 +111,9 @@ def run_sweep(
     workers = _checked(executor, workers, scheduler)
     sweep = open_sweep(Path(directory))
     check_inputs(sweep)
-    every = range(1, len(sweep) + 1)
-    numbers = list(every) if shard is None else shard.of(every)
+    pieces = sweep.pieces(range(1, len(sweep) + 1))
+    pieces = pieces if shard is None else shard.of(pieces)
+    numbers = sorted(number for piece in pieces for number in sweep.batch_of(piece))
     division = None if shard is None else (shard.index, shard.count)
     with sweep_lock(sweep.directory, division) as hold:
         clear_leftovers(sweep, numbers)
@@ -120,20 +122,22 @@ def run_sweep(
         if executor == "dask":
             from ablasim.study.sweep_dask import compute_with_dask
 
-            answers = compute_with_dask(sweep, todo, workers=workers, scheduler=scheduler)
+            answers = compute_with_dask(
+                sweep, sweep.pieces(todo), workers=workers, scheduler=scheduler
+            )
         else:
             first_core = 0 if shard is None else (shard.index - 1) * workers
             answers = compute_locally(
                 WORKER,
                 sweep.directory,
-                todo,
+                sweep.pieces(todo),
                 workers=workers,
                 first_core=first_core,
                 hold=hold,
             )
         try:
             with closing(answers):  # ends the workers, whatever happens
-                return _follow(sweep, answers, tally, progress)
+                return _follow(sweep, _of_cases(sweep, answers, todo), tally, progress)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"{sweep.directory}: interrupted; finished cases stay, and the same command"
@@ -184,9 +188,26 @@ def _counts(sweep: Sweep, numbers: Sequence[int]) -> tuple[int, int, int]:
     )
 
 
+def _of_cases(
+    sweep: Sweep, answers: Iterable[dict[str, Any]], todo: Sequence[int]
+) -> Iterator[dict[str, Any]]:
+    """An answer for every case from those for the batches."""
+    open_cases = set(todo)
+    for said in answers:
+        numbers = sweep.batch_of(said["case"])
+        # where nobody was left to tell of each, all that are not there share what happened
+        each = said.get("each") or [
+            said | {"case": number}
+            if said["stop"] or state_of(sweep, number) is not State.done
+            else answer(number)
+            for number in numbers
+        ]
+        yield from (one for one in each if one["case"] in open_cases)
+
+
 def _follow(
     sweep: Sweep,
-    answers: Generator[dict[str, Any]],
+    answers: Iterable[dict[str, Any]],
     tally: Tally,
     progress: ProgressCallback | None,
 ) -> Tally:

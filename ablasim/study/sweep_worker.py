@@ -1,4 +1,4 @@
-"""A worker process of a sweep: computes the cases it is told."""
+"""A worker process of a sweep: computes the cases it is told, and those that go with them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ WORKER = "ablasim.study.sweep_worker"
 def load(directory: Path) -> Work:
     """Open the sweep in a directory."""
     import ablasim.run  # noqa: F401  # the slow part, before the first answer
-    from ablasim.study.sweep_case import compute
+    from ablasim.study.sweep_case import compute_piece
     from ablasim.study.sweep_frozen import open_sweep
 
     sweep = open_sweep(directory)
-    return lambda number, _: compute(sweep, number)
+    return lambda number, _: compute_piece(sweep, number)
 
 
 if __name__ == "__main__":

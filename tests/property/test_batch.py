@@ -25,6 +25,7 @@ from ablasim.physics.generator_steps import StepsGenerator
 from ablasim.physics.problem import BioheatProblem, Stream, Wall
 from ablasim.solve import StepControl, jax_engine, solve
 from ablasim.solve.batch import BatchSolution, NotBatchable, solve_batch
+from ablasim.solve.batch_each import solve_each
 from ablasim.solve.rkc import stages_for
 
 SAME = 1e-9
@@ -128,6 +129,29 @@ def test_conductivities_differ_in_one_tissue_only() -> None:
         scaled(base, conductivity=(1.0, 1.3), conductivity_slope=(0.6, 1.3)),
     ]
     assert_batch_is_its_problems(problems)
+
+
+@pytest.mark.usefixtures("same_stages")
+def test_each_problem_has_its_own_history() -> None:
+    """What a case of a sweep tells of is what its own run would. Catches histories of the mean, a
+    lethal volume by whole points, and the account of another problem."""
+    base = reference()
+    problems = [
+        driven(base, power=45.0),
+        driven(scaled(base, perfusion=(0.5, 2.5), sigma=(1.3, 0.8)), power=60.0),
+        driven(scaled(base, conductivity=1.2, conductivity_slope=1.2), power=80.0),
+    ]
+    batch = solve_each(problems, control=STEPS, device="cpu", dtype="float64")
+    for problem, one in zip(problems, batch, strict=True):
+        alone = solve(problem, control=STEPS, device="cpu")
+        assert list(one.history) == list(alone.history)
+        for name in one.history.keys() - {"potential_iterations"}:
+            assert one.history[name] == pytest.approx(alone.history[name], rel=1e-8, nan_ok=True)
+        assert one.energy == pytest.approx(alone.energy, rel=1e-8, abs=1e-9)
+        assert one.temperature == pytest.approx(alone.temperature, rel=1e-9)
+        assert one.statistics["batch"] == 3.0
+    ends = [one.history["lethal_ml"][-1] for one in batch]
+    assert len(set(ends)) == 3 and max(ends) > 0.0
 
 
 @pytest.mark.usefixtures("same_stages")
@@ -242,6 +266,7 @@ def test_what_cannot_be_batched_says_why() -> None:
         (replace(base, generator=ConstantGenerator("power", 40.0, 60.0)), "generator"),
         (replace(base, electrodes=None), "electrodes"),
         (replace(base, walls=()), "walls"),
+        (scaled(base, perfusion=0.0), "perfused"),
     ):
         with pytest.raises(NotBatchable, match=reason):
             solve_batch([base, other], device="cpu")

@@ -129,6 +129,9 @@ def test_levels_set_several_fields(folder: Path) -> None:
         ("scenario: tiny.yaml\nset: {a: 3}\nvary: {a: [1]}", ("set.a", "vary.a", "same field")),
         ("scenario: tiny.yaml\nvary: {a: {levels: {x: {b: 1}, y: {c: 1}}}}", ("same fields",)),
         ("scenario: tiny.yaml\nvary: {a: [1]}\nkeep: all", ("keep", "'summary'")),
+        ("scenario: tiny.yaml\nvary: {a: [1]}\nbatch: {size: 1}", ("batch.size", "at least 2")),
+        ("scenario: tiny.yaml\nvary: {a: [1]}\nbatch: {}\nkeep: files", ("keep: files",)),
+        ("scenario: tiny.yaml\nvary: {a: [1]}\nbatch: {}\nrisk: {samples: 8}", ("with risk",)),
         ("[1, 2]", ("group of keys",)),
     ],
 )
@@ -211,6 +214,25 @@ def test_a_frozen_sweep_is_read_back(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         ["out", "plan.yaml", "tiny.msh", "tiny.yaml"]
     )
+
+
+def test_cases_that_differ_in_tissues_and_power_form_batches(folder: Path) -> None:
+    """Fixed with the plan; what else differs keeps cases apart, and an invalid one is alone."""
+    vary = {
+        "protocol.power_W": [80, 90, -5],
+        "tissues.liver.perfusion_W_m3K": [5000, 9000],
+        SPEED: [4, 8],
+    }
+    data = plan_of(folder, vary, on_invalid="record", batch={"size": 3})
+    sweep, invalid = freeze(read_plan(data), folder / "out")
+    assert invalid == 4
+    assert sweep.batches == ((1, 3, 5), (2, 4, 6))
+    assert open_sweep(folder / "out").batches == sweep.batches
+    assert sweep.batch_of(5) == (1, 3, 5) and sweep.batch_of(7) == (7,)
+    assert sweep.pieces([3, 4, 12, 5]) == [1, 2, 12]
+    assert sweep.pieces(range(1, 13)) == [1, 2, 7, 8, 9, 10, 11, 12]
+    without, _ = freeze(read_plan(plan_of(folder, vary, on_invalid="record")), folder / "without")
+    assert without.batches == () and without.sha256 != sweep.sha256
 
 
 def test_the_same_plan_again_changes_nothing(folder: Path) -> None:

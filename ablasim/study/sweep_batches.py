@@ -1,0 +1,39 @@
+"""Which cases of a sweep are computed together.
+
+Those with the same geometry, mesh, protocol and models, which differ only in their tissues and in
+how strongly is driven. What else keeps them apart shows when they are computed: then each is
+computed alone, every time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from ablasim.scenario import Scenario
+
+STRENGTHS = ("power_W", "voltage_V", "current_A")
+"""Of a protocol that holds one of them."""
+
+
+def batches_of(cases: Iterable[tuple[int, Scenario]], size: int) -> list[list[int]]:
+    """Batches of at least two cases, at most `size`, each in the order of the plan."""
+    groups: dict[str, list[int]] = {}
+    for number, scenario in cases:
+        groups.setdefault(_shared(scenario), []).append(number)
+    parts = [
+        numbers[start : start + size]
+        for numbers in groups.values()
+        for start in range(0, len(numbers), size)
+    ]
+    return sorted(part for part in parts if len(part) > 1)
+
+
+def _shared(scenario: Scenario) -> str:
+    """What the cases of a batch have in common."""
+    data: dict[str, Any] = scenario.model_dump(mode="json", exclude_none=True)
+    data.pop("tissues", None)
+    for key in STRENGTHS:
+        data["protocol"].pop(key, None)
+    return json.dumps(data, sort_keys=True)
