@@ -62,9 +62,13 @@ def init(
         sweep, invalid = freeze(source, output, yes=yes, progress=progress)
     if as_json:
         found = {"directory": str(output), "cases": len(sweep), "invalid": invalid}
+        found["batches"] = len(sweep.batches)
         print_json(found | {"columns": list(sweep.columns), "sha256": sweep.sha256})
     elif not quiet:
         print(f"{len(sweep)} cases planned in {output}, over {', '.join(sweep.columns)}.")
+        if sweep.plan.batch is not None:
+            together = sum(len(batch) for batch in sweep.batches)
+            print(f"{together} of them are computed together, in {len(sweep.batches)} batches.")
         if invalid:
             print(f"Note: {invalid} of them are invalid and will fail (on_invalid: record).")
         print(f"Compute them with: ablasim sweep run {output}")
@@ -88,7 +92,7 @@ def run(
     ] = None,
     shard: Annotated[
         str | None,
-        typer.Option(metavar="K/N", help="Every N-th case only, for array jobs, e.g. 3/16."),
+        typer.Option(metavar="K/N", help="Every N-th case or batch, for array jobs, e.g. 3/16."),
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Compute failed cases again, too.")

@@ -81,8 +81,7 @@ class Locator:
     def reached(self, places: Floats, values: Floats, level: float) -> NDArray[np.bool_]:
         """Whether a nodal field (n,) is at or above a level at places (p, 3) [m]; (p,).
 
-        A cooled rim that was filled lies exactly at the level, and rounding must not take it out of
-        the zone: its points are deep inside.
+        Rounding must not take a place out of the zone whose corners lie exactly at the level.
         """
         return self.at(places, values) >= level - ROUNDING * max(abs(level), 1.0)
 

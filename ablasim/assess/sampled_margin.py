@@ -39,7 +39,7 @@ class SampledMargin:
         thinnest: number of that point.
         volume: of the filled zone [m3].
         reaches_outer: the zone touches the outer boundary.
-        filled: the field with the cooled rim lifted to the level (n,), as in `LethalZone`.
+        filled: the field with the cooled rim lifted above the level (n,), as in `LethalZone`.
     """
 
     margin: Floats

@@ -43,8 +43,8 @@ class LethalZone:
 
     Attributes:
         level: of the field that kills: a peak temperature [°C], the logarithm of a dose.
-        field: with the cooled rim lifted to the level (n,); a node belongs to the zone where this
-            is >= `level`.
+        field: with the cooled rim lifted above the level (n,); a node belongs to the zone where
+            this is >= `level`.
         tissue_volume: tissue that itself reached the level [m3].
         rim_volume: tissue of the cooled rim [m3].
         probe_volume: volume of the probes inside the zone [m3].

@@ -187,10 +187,7 @@ def _planes(comparison: Comparison, run: SavedRun, centre: Array) -> Sequence[Pl
 def _outlined(side: Side, name: str) -> Array:
     """The field that a zone is cut from; below any level where the run has no such zone."""
     zone = side.zones.get(name)
-    if zone is None:
-        return np.full(len(side.mesh.points), -np.inf)
-    # The filled rim lies at the level: interpolation would scatter specks over it.
-    return np.where(zone.field == zone.level, zone.level + 1e-3, zone.field)
+    return np.full(len(side.mesh.points), -np.inf) if zone is None else zone.field
 
 
 def _difference(

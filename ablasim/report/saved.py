@@ -151,13 +151,12 @@ class SavedRun:
         probes = self.probe_axes
         for level in FILLED_LEVELS_C:
             filled, _ = fill_cooled_rim(self.mesh, peak, level, probes)
-            # A little above the level: interpolation would scatter specks over a plateau at it.
-            grid.point_data[filled_name(level)] = np.where(filled > peak, level + 0.01, peak)
+            grid.point_data[filled_name(level)] = filled
         judge = self.criterion
         if judge.key != "peak_C":
             field = np.asarray(judge.field(dict(grid.point_data)), dtype=np.float64)
             filled, _ = fill_cooled_rim(self.mesh, field, judge.level, probes)
-            grid.point_data[ZONE_FIELD] = np.where(filled > field, judge.level + 1e-3, field)
+            grid.point_data[ZONE_FIELD] = filled
         return grid
 
     @cached_property

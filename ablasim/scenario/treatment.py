@@ -191,7 +191,7 @@ class Numerics(Section):
         le=10,
         description="error of one time step; by default set by the resolution; from 0.01 down an"
         " antenna's field is solved in every step, from 0.002 down the heat of dried tissue is"
-        " extrapolated [K]",
+        " extrapolated and the potential solved more closely [K]",
     )
     max_step_s: float | None = Field(
         default=None, strict=True, gt=0, le=600, description="longest time step [s]"

@@ -115,5 +115,5 @@ def _jax(problem: BioheatProblem, device: str, dtype: str, control: StepControl)
         device=device,
         dtype=dtype,
         graph=graph.result(),
-        fine=control.fine,
+        fine_steps=control.fine_steps,
     )

@@ -150,7 +150,7 @@ def solve_batch(
     kept: list[State] = []
     control = control or StepControl()
     with jax.numpy_rank_promotion("allow"):  # numbers of each problem (b,) meet fields (n, b)
-        engine = BatchEngine(problems, device=device, dtype=dtype, fine=control.fine)
+        engine = BatchEngine(problems, device=device, dtype=dtype, fine_steps=control.fine_steps)
         done = march(
             engine,
             control,
@@ -254,7 +254,7 @@ class BatchEngine(JaxEngine):
         *,
         device: str = "auto",
         dtype: str = "float32",
-        fine: bool = False,
+        fine_steps: bool = False,
     ):
         ends = [problem.laws.perfusion_shutdown for problem in problems]
         if np.isfinite(ends).any():
@@ -266,7 +266,7 @@ class BatchEngine(JaxEngine):
             replace(problems[0], generator=together),
             device=device,
             dtype=dtype,
-            fine=fine,
+            fine_steps=fine_steps,
         )
 
     def _compiled(self) -> tuple[Any, Any, Any]:

@@ -6,7 +6,7 @@ For the cases of a sweep, whose tables tell of each; the samples of a risk need 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from ablasim.solve.batch import BatchDrive, BatchEngine, BatchReport, refuse_dif
 from ablasim.solve.checkpoint import Record
 from ablasim.solve.jax_step import Report, State
 from ablasim.solve.kernels import put
-from ablasim.solve.solution import Solution, Status
+from ablasim.solve.solution import Floats, Solution, Status
 from ablasim.solve.stepping import StepControl, march
 
 
@@ -33,26 +33,26 @@ class FollowedBatch(BatchEngine):
         super()._set_up()
         self.cells = put(self.graph.cells)
         self.cell_volume = self._put(self.graph.volumes[:, None])
-        self.booked: list[tuple[float, BatchDrive, Report]] = []
+        self.booked: list[tuple[BatchDrive, Report]] = []
 
     def accept(self, state: State, report: Report, drive: Drive) -> State:
         """Book what each problem reports."""
         assert isinstance(report, BatchReport) and isinstance(drive, BatchDrive)
-        step = float(np.max(np.asarray(state.past_step)))
-        self.booked.append((step, drive, jax.tree.map(np.asarray, report.each)))
+        self.booked.append((drive, jax.tree.map(np.asarray, report.each)))
         return super().accept(state, report, drive)
 
-    def record(self, number: int, times: Sequence[float]) -> Record:
-        """History and account of one problem, for the times of the accepted steps [s]."""
+    def record(self, number: int, history: Mapping[str, Floats]) -> Record:
+        """History and account of one problem; times and steps are those of the whole batch's."""
         count, found = len(self.problems), Record()
 
         def own(values: Any) -> Any:
             alone = values.ndim == 0 or values.shape[-1] != count
             return values if alone else values[..., number]
 
-        for now, (step, drive, report) in zip(times, self.booked, strict=True):
+        steps = zip(history["time_s"], history["step_s"], self.booked, strict=True)
+        for now, step, (drive, report) in steps:
             mine = jax.tree.map(own, report)
-            found.add(now, step, self.problems[number], drive.each[number], mine)
+            found.add(float(now), float(step), self.problems[number], drive.each[number], mine)
         return found
 
 
@@ -85,7 +85,7 @@ def solve_each(
         refuse_not_finite(problem)
     begun, control = time.perf_counter(), control or StepControl()
     with jax.numpy_rank_promotion("allow"):  # numbers of each problem (b,) meet fields (n, b)
-        engine = FollowedBatch(problems, device=device, dtype=dtype, fine=control.fine)
+        engine = FollowedBatch(problems, device=device, dtype=dtype, fine_steps=control.fine_steps)
         done = march(engine, control, progress=progress, begun=begun)
     if done.status is not Status.DONE or not np.isfinite(done.temperature).all():
         raise ConvergenceError(f"a batch of {len(problems)} problems: {done.status.value}")
@@ -93,7 +93,7 @@ def solve_each(
 
 
 def _solution(engine: FollowedBatch, done: Solution, number: int) -> Solution:
-    record = engine.record(number, list(done.times))
+    record = engine.record(number, done.history)
     return replace(
         done,
         temperature=done.temperature[:, number],

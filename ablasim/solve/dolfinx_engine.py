@@ -46,7 +46,7 @@ class DolfinxEngine:
         options: Options | None = None,
         *,
         look: Callable[[], None] | None = None,
-        fine: bool = False,
+        fine_steps: bool = False,
     ):
         """Deal out the problem, which rank 0 holds.
 
@@ -54,7 +54,7 @@ class DolfinxEngine:
             problem: on rank 0; None on the other ranks.
             options: of the engine.
             look: called by all ranks before each step; raises KeyboardInterrupt on all or none.
-            fine: see `StepControl.fine`.
+            fine_steps: see `StepControl.fine_steps`.
 
         Raises:
             ResourceError: no DOLFINx, no compiler, no memory.
@@ -92,7 +92,7 @@ class DolfinxEngine:
             self.whole,
             self.problem,
             self.electric,
-            gradual=not fine,
+            gradual=not fine_steps,
         )
         self.constant = self.matrices.load(self._own("source"))
         self.sensor_weights = None

@@ -72,7 +72,7 @@ def _march(
             problem,
             plan.options,
             look=look,
-            fine=plan.control.fine,
+            fine_steps=plan.control.fine_steps,
         )
 
         def at_end(state: State, now: float) -> None:

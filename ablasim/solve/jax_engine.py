@@ -71,7 +71,7 @@ class JaxEngine:
         device: str = "auto",
         dtype: str = "float64",
         graph: Graph | None = None,
-        fine: bool = False,
+        fine_steps: bool = False,
     ):
         """Put the problem on the device.
 
@@ -80,7 +80,7 @@ class JaxEngine:
             device: "cpu", "gpu", or "auto" for a GPU where there is one.
             dtype: "float64" or "float32".
             graph: of the mesh, where it is known already.
-            fine: see `StepControl.fine`; the potential is then solved more closely, too.
+            fine_steps: see `StepControl.fine_steps`.
 
         Raises:
             ResourceError: no such device.
@@ -94,7 +94,7 @@ class JaxEngine:
         self.graph = graph or build_graph(problem.mesh.points, problem.mesh.cells)
         with jax.default_device(self.device):
             self._set_up()
-            self._gradual = put(not fine, "bool")
+            self._gradual = put(not fine_steps, "bool")
             models = problem.laws.death
             self.death: Death | None = None
             if models is not None:
@@ -102,7 +102,7 @@ class JaxEngine:
             self.wirings = self._wirings()
             self.sensor_weights = self._sensor_weights()
         self.tolerance = POTENTIAL_TOLERANCE[dtype]
-        if fine and dtype == "float64":
+        if fine_steps and dtype == "float64":
             self.tolerance = min(self.tolerance, FINE_POTENTIAL_TOLERANCE)
         self.hierarchy: Hierarchy | None = None
         self._fastest, self._move, self._close = self._compiled()

@@ -58,6 +58,9 @@ within 3 ms for steps of at most 0.5, 0.1 and 0.05 s and a third of the toleranc
 comes late: at 453.42, 453.29 and 453.18 s with steps to 0.2, 0.1 and 0.05 s. With a tolerance of
 0.05 K the extrapolated heat swings, and the roll-off comes 8 s late."""
 
+FINE_EVENT_PER_KELVIN = 0.2
+"""EVENT_PER_KELVIN for steps that fine: the roll-offs of a pulse must not come by chance."""
+
 LEVEL_CHANGE = 2.0
 """Factor of the power from which a change of the drive's level counts as such a switch."""
 
@@ -158,12 +161,13 @@ class StepControl:
     @property
     def event(self) -> float:
         """Time [s] within which the crossing of a generator's limit is located."""
-        return min(EVENT_TOLERANCE, EVENT_PER_KELVIN * self.tolerance)
+        located = FINE_EVENT_PER_KELVIN if self.fine_steps else EVENT_PER_KELVIN
+        return min(EVENT_TOLERANCE, located * self.tolerance)
 
     @property
-    def fine(self) -> bool:
-        """Whether the steps are short enough to extrapolate the heat of dried points, which is
-        led gradually to what it is otherwise."""
+    def fine_steps(self) -> bool:
+        """Whether the steps are so short that the heat of dried points is extrapolated, which is
+        led gradually to what it is otherwise, and the engine jax solves the potential closer."""
         return self.fixed is None and self.tolerance <= FINE_K
 
 

@@ -105,7 +105,7 @@ def compute_chunk(plan: Plan, number: int, progress: ProgressCallback | None) ->
                 one.thinnest,
                 one.volume,
                 one.margin,
-                _excess(plan, _dead(field, one.filled, judge.level), shift),
+                _excess(plan, one.filled - judge.level, shift),
                 one.reaches_outer,
             )
         )
@@ -122,16 +122,6 @@ def compute_chunk(plan: Plan, number: int, progress: ProgressCallback | None) ->
         solved.balance,
         np.full(count, solved.batched),
     )
-
-
-RIM_EXCESS = 0.01
-"""Of the cooled rim, which dies with the zone around it: a little above the level, so that rounding
-does not scatter specks of living tissue over it."""
-
-
-def _dead(field: Floats, filled: Floats, level: float) -> Floats:
-    """By how much what kills exceeds the level, the cooled rim included (n,)."""
-    return np.where(filled > field, RIM_EXCESS, field - level)
 
 
 def _excess(plan: Plan, excess: Floats, shift: Floats) -> NDArray[np.float32]:

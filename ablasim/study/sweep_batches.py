@@ -1,8 +1,8 @@
 """Which cases of a sweep are computed together.
 
 Those with the same geometry, mesh, protocol and models, which differ only in their tissues and in
-how strongly is driven. What else keeps them apart shows when they are computed: then each is
-computed alone, every time.
+the power, voltage or current that is held. What else keeps them apart shows when they are computed:
+then each is computed alone, every time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,11 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from ablasim import catalogue
 from ablasim.scenario import Scenario
+
+HELD = ("power", "voltage", "current", "steps")
+"""Modes of a protocol that do not follow what is measured."""
 
 STRENGTHS = ("power_W", "voltage_V", "current_A")
 """Of a protocol that holds one of them."""
@@ -21,13 +25,21 @@ def batches_of(cases: Iterable[tuple[int, Scenario]], size: int) -> list[list[in
     """Batches of at least two cases, at most `size`, each in the order of the plan."""
     groups: dict[str, list[int]] = {}
     for number, scenario in cases:
-        groups.setdefault(_shared(scenario), []).append(number)
+        if _may_share(scenario):
+            groups.setdefault(_shared(scenario), []).append(number)
     parts = [
         numbers[start : start + size]
         for numbers in groups.values()
         for start in range(0, len(numbers), size)
     ]
     return sorted(part for part in parts if len(part) > 1)
+
+
+def _may_share(scenario: Scenario) -> bool:
+    """Whether all that happens in a case happens at times that are known beforehand."""
+    microwave = catalogue.probe(scenario.probes[0].model).modality == "mw"
+    follows = microwave and scenario.physics.microwave_model == "field"
+    return scenario.protocol.mode in HELD and not follows
 
 
 def _shared(scenario: Scenario) -> str:

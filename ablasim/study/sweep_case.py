@@ -6,11 +6,12 @@ digits, and a sweep gives the same numbers however often it was stopped.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablasim.errors import AblasimError, ResourceError, UsageError
+from ablasim.errors import ResourceError, UsageError
 from ablasim.scenario import Scenario
 from ablasim.study.answer import answer, judged
 from ablasim.study.cases import State, case_directory, new_case, remove_damaged, state_of
@@ -40,10 +41,13 @@ def compute_piece(sweep: Sweep, number: int) -> dict[str, Any]:
         assert sweep.plan.batch is not None
         try:
             scenarios = [sweep.scenario(each) for each in batch]
-            records = list(together(scenarios, sweep.plan.batch)) or records
-        except Exception as error:
-            if not isinstance(error, AblasimError) or isinstance(error, ResourceError):
-                return answer(number, *judged(error))
+            chosen = [each in wanted for each in batch]
+            records = together(scenarios, sweep.plan.batch, chosen)
+        except Exception as error:  # of one of them, most likely: alone it fails alone
+            code, message, stop = judged(error)
+            if stop or code == ResourceError.exit_code:
+                return answer(number, code, message, stop)
+            print(f"cases {batch[0]} to {batch[-1]} one by one: {message}", file=sys.stderr)
     found = [
         compute(sweep, each, record) if each in wanted else answer(each)
         for each, record in zip(batch, records, strict=True)
@@ -52,22 +56,29 @@ def compute_piece(sweep: Sweep, number: int) -> dict[str, Any]:
     return answer(number) | {"each": found}
 
 
-def together(scenarios: Sequence[Scenario], batch: Batches) -> list[RunRecord]:
-    """The runs of scenarios that share a mesh, computed at once; none where that cannot be."""
+def together(
+    scenarios: Sequence[Scenario], batch: Batches, wanted: Sequence[bool]
+) -> list[RunRecord | None]:
+    """The runs of scenarios that share a mesh, computed at once; of those that are wanted.
+
+    Raises:
+        NotBatchable: they must be computed one by one.
+        AblasimError: one of them cannot be computed.
+    """
     from ablasim.physics.binding import build_problem
     from ablasim.run import assessed, place_in_mesh, step_control
-    from ablasim.solve.batch import NotBatchable
     from ablasim.solve.batch_each import solve_each
 
     anatomy, mesh = place_in_mesh(scenarios[0])
     problems = [build_problem(scenario, anatomy, mesh) for scenario in scenarios]
     control = step_control(scenarios[0])
-    try:
-        solutions = solve_each(problems, control=control, device="cpu", dtype=batch.dtype)
-    except NotBatchable:
-        return []
-    cases = zip(scenarios, problems, solutions, strict=True)
-    return [assessed(s, anatomy, p, found, dtype=batch.dtype) for s, p, found in cases]
+    solutions = solve_each(problems, control=control, device="cpu", dtype=batch.dtype)
+    return [
+        assessed(scenario, anatomy, problem, solution, dtype=batch.dtype) if asked else None
+        for scenario, problem, solution, asked in zip(
+            scenarios, problems, solutions, wanted, strict=True
+        )
+    ]
 
 
 def compute(sweep: Sweep, number: int, record: RunRecord | None = None) -> dict[str, Any]:

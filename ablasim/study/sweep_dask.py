@@ -35,7 +35,7 @@ _children: dict[int, tuple[Path, Child]] = {}
 def compute_with_dask(
     sweep: Sweep, numbers: Sequence[int], *, workers: int, scheduler: str | None
 ) -> Generator[dict[str, Any]]:
-    """Compute cases, an answer for each as it is finished (see `sweep_case.compute`).
+    """Compute cases, an answer for each as it is finished (see `sweep_case.compute_piece`).
 
     Args:
         sweep: of the cases.

@@ -126,8 +126,8 @@ class CaseRisk(Section):
 
 
 class Batches(Section):
-    """Cases on one mesh that differ only in tissues and in how strongly is driven, computed
-    together."""
+    """Cases on one mesh that differ only in tissues and in the power, voltage or current that is
+    held, computed together."""
 
     size: int = Field(
         default=16, strict=True, ge=2, le=64, description="most cases that are computed together"
@@ -160,7 +160,8 @@ class SweepPlan(Section):
     )
     batch: Batches | None = Field(
         default=None,
-        description="compute cases together that differ only in tissues and strength of the drive",
+        description="compute cases together that differ only in tissues and in the power, voltage"
+        " or current",
     )
     on_invalid: Literal["refuse", "record"] = Field(
         default="refuse",

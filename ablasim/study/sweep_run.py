@@ -196,12 +196,14 @@ def _of_cases(
     for said in answers:
         numbers = sweep.batch_of(said["case"])
         # where nobody was left to tell of each, all that are not there share what happened
-        each = said.get("each") or [
-            said | {"case": number}
-            if said["stop"] or state_of(sweep, number) is not State.done
-            else answer(number)
-            for number in numbers
-        ]
+        each = said.get("each")
+        if each is None:
+            each = [
+                said | {"case": number}
+                if said["stop"] or state_of(sweep, number) is not State.done
+                else answer(number)
+                for number in numbers
+            ]
         yield from (one for one in each if one["case"] in open_cases)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -27,6 +28,7 @@ from test_sweep_run import (  # noqa: E402
 from tiny_sweep import write_plan  # noqa: E402
 
 import ablasim  # noqa: E402
+from ablasim import cli  # noqa: E402
 from ablasim.study.cases import State, case_directory, state_of  # noqa: E402
 from ablasim.study.sweep_frozen import Sweep, freeze  # noqa: E402
 from ablasim.study.sweep_plan import read_plan  # noqa: E402
@@ -81,6 +83,17 @@ def test_a_batch_says_what_its_cases_alone_say(folder: Path, tmp_path: Path) -> 
     ):
         assert len(set(alone[name])) >= POWERS, name
         assert batch[name] == pytest.approx(alone[name], **close), name  # type: ignore[arg-type]
+
+
+def test_init_says_what_is_computed_together(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sweep", "init", str(folder / "plan.yaml"), "-o", str(tmp_path / "out")]
+    assert cli.main(words) == 0
+    said = capsys.readouterr().out
+    assert f"{CASES} of them are computed together, in {len(TOGETHER)} batches." in said
+    assert cli.main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["batches"] == len(TOGETHER)
 
 
 def test_any_number_of_workers_and_shards(sweep: Sweep, expected: Tables) -> None:
@@ -138,12 +151,12 @@ def test_a_batch_that_kills_its_workers(sweep: Sweep, expected: Tables) -> None:
 
 
 def test_what_cannot_be_computed_together_is_computed_alone(tmp_path: Path) -> None:
-    """A generator that pulses: the same numbers as without batches."""
+    """Perfused tissue and tissue that is not: the same numbers as without batches."""
     plan = write_plan(tmp_path)
     text = (
         "scenario: tiny.yaml\n"
-        "set: {protocol: {mode: impedance_pulsed, current_A: 1.0, duration_s: 30}}\n"
-        "vary: {tissues.liver.perfusion_W_m3K: [4000, 8000]}\n"
+        "set: {protocol.duration_s: 30, tissues.colorectal_metastasis.perfusion_W_m3K: 0}\n"
+        "vary: {tissues.liver.perfusion_W_m3K: [0, 8000]}\n"
     )
     found = []
     for name, more in (("alone", ""), ("batch", "batch: {}\n")):

@@ -233,6 +233,11 @@ def test_cases_that_differ_in_tissues_and_power_form_batches(folder: Path) -> No
     assert sweep.pieces(range(1, 13)) == [1, 2, 7, 8, 9, 10, 11, 12]
     without, _ = freeze(read_plan(plan_of(folder, vary, on_invalid="record")), folder / "without")
     assert without.batches == () and without.sha256 != sweep.sha256
+    pulsed = {"protocol": {"mode": "impedance_pulsed", "current_A": 1.0, "duration_s": 60}}
+    data = plan_of(folder, {"protocol.current_A": [1, 2]}, set=pulsed, batch={})
+    del data["vary"]["protocol.current_A"]
+    data["vary"]["tissues.liver.perfusion_W_m3K"] = [5000, 9000]
+    assert freeze(read_plan(data), folder / "pulsed")[0].batches == ()
 
 
 def test_the_same_plan_again_changes_nothing(folder: Path) -> None:

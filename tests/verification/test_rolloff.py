@@ -23,7 +23,7 @@ from ablasim.physics.generator import EVENT_TOLERANCE, ConstantGenerator
 from ablasim.physics.generator_pulsed import PulsedGenerator
 from ablasim.physics.problem import BioheatProblem, Electrodes, Laws, Materials
 from ablasim.solve import Solution, Status, StepControl, solve, stepping
-from ablasim.solve.jax_engine import JaxEngine
+from ablasim.solve.jax_engine import FINE_POTENTIAL_TOLERANCE, JaxEngine
 from ablasim.solve.stepping import DRIED_STEP, DRIED_VOLUME, FINE_K
 from ablasim.verify.patches import box, cylinder_patch
 from ablasim.verify.scenes import held
@@ -156,6 +156,8 @@ def test_fine_steps_leave_no_delay_where_tissue_dries(monkeypatch: pytest.Monkey
     def first_rolloff(tolerance: float, longest: float) -> float:
         return solve(problem, control=StepControl(tolerance, longest)).rolloffs[0]
 
+    assert JaxEngine(problem, fine_steps=True).tolerance == FINE_POTENTIAL_TOLERANCE
+    assert JaxEngine(problem).tolerance > FINE_POTENTIAL_TOLERANCE
     finest = first_rolloff(FINE_K / 4.0, 0.05)
     assert first_rolloff(FINE_K, 0.5) == pytest.approx(finest, abs=0.03)
     assert first_rolloff(FINE_K, 0.05) == pytest.approx(finest, abs=0.03)
