@@ -83,7 +83,7 @@ MEMBERS = (
     Member("g1_needle_in_liver", FINEST, 0.5, remark=DRIED),
     Member("g4_lehmann", 0.001, 0.5, remark=DRIED + FINER),
     Member("g5_tube_beside_antenna", FINEST, 0.05),
-    Member("g7_rempp_monopolar", 0.0003, 0.5, remark=ROLLS_OFF),
+    Member("g7_rempp_monopolar", 0.0002, 0.25, remark=ROLLS_OFF),
     Member("g8_he_2010", FINEST, 1.0),
     Member("i1_code_to_code"),
     Member("mw_beside_hepatic_vein", FINEST, 1.0),
