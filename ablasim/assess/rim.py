@@ -28,6 +28,9 @@ SLAB_SHIFT = 0.37
 """Places the slices so that the layers of a regular mesh do not fall on their boundaries."""
 BRIDGED = 2
 """Slices that may lack nodes between two closed ones."""
+MOST_ABOVE = 1.0
+"""Most that the rim is lifted above the level [K, or decades of a dose]: more would carry the zone
+past the rim where that ends in cold tissue (by 0.009 ml in rf_bipolar)."""
 WIDEST_GAP = np.pi / 3
 """Hot tissue surrounds the axis when no sector wider than this is free of it."""
 
@@ -60,9 +63,10 @@ def fill_cooled_rim(
     is bounded by the slices perpendicular to the probe in which hot tissue lies on all sides. A
     part that touches a vessel is never filled.
 
-    The rim lies as far above the level as it was below, so that the zone follows the field without
-    jumps: set to the level itself, it made a notch as long as an edge of the mesh wherever a node
-    beside it missed the level by a hundredth of a kelvin.
+    The rim lies as far above the level as it was below, but at most `MOST_ABOVE`, so that the zone
+    follows the field: set to the level itself, it made a notch as long as an edge of the mesh
+    wherever a node beside it missed the level by a hundredth of a kelvin. Where slices bound it,
+    the zone still ends with one slice or the next.
 
     Args:
         mesh: the tissue.
@@ -83,8 +87,7 @@ def fill_cooled_rim(
         for probe in probes:
             inside = cold & ~rim & _inside_slices(mesh.points, ~cold, probe)
             rim |= _parts(mesh, inside, at_probe, at_vessel)
-    # a dose may have been nothing at all: no further above the level than anything else
-    filled = np.where(rim, np.minimum(2.0 * level - peak, peak.max()), peak)
+    filled = np.where(rim, level + np.minimum(level - peak, MOST_ABOVE), peak)
     touched = rim[mesh.cells].any(axis=1)
     cells = mesh.cells[touched]
     gained = tet_fraction_above(filled[cells], level) - tet_fraction_above(peak[cells], level)

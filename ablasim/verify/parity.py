@@ -68,6 +68,12 @@ FINER = (
     "beside the end of the cooled needle, where tissue misses 60 °C by hundredths of a kelvin."
 )
 
+OPEN_END = (
+    " At default tolerances the surfaces are 0.01 mm apart on the average; the largest distance is "
+    "at an end of the cooled needle, where slices of 1 mm bound the rim: one of them closes in one "
+    "engine only."
+)
+
 ROLLS_OFF = (
     "Single points dry within tens of milliseconds, and the impedance then climbs by 30 ohm in a "
     "second: the heat that they take decides when the generator trips. Led gradually to what it "
@@ -91,7 +97,7 @@ MEMBERS = (
     Member("mw_slot_c2", FINEST, 1.0),
     Member("patient_like"),
     Member("rf_beside_portal_vein"),
-    Member("rf_bipolar", 0.001, 0.5, remark=DRIED),
+    Member("rf_bipolar", 0.001, 0.5, remark=DRIED + OPEN_END),
     Member("rf_impedance_pulsed", 0.001, 0.5, remark=ROLLS_OFF),
     Member("rf_ramp_cluster", 0.001, 0.5, remark=ROLLS_OFF),
     Member("rf_switched_three_needles", 0.001, 0.5, remark=DRIED),
