@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-import signal
 import sys
 import time
 from pathlib import Path
@@ -18,18 +16,19 @@ from test_sweep_run import (  # noqa: E402
     LONGEST_S,
     RESOURCE,
     Tables,
+    kill_group,
     over,
     parts,
     started,
     tables_of,
     wait_for,
-    workers_of,
 )
 from tiny_sweep import write_plan  # noqa: E402
 
 import ablasim  # noqa: E402
 from ablasim import cli  # noqa: E402
 from ablasim.study.cases import State, case_directory, state_of  # noqa: E402
+from ablasim.study.child import Child  # noqa: E402
 from ablasim.study.sweep_frozen import Sweep, freeze  # noqa: E402
 from ablasim.study.sweep_plan import read_plan  # noqa: E402
 from ablasim.study.sweep_run import run_sweep  # noqa: E402
@@ -121,29 +120,41 @@ def test_a_case_that_is_lost_is_computed_with_its_batch(sweep: Sweep, expected: 
 @pytest.mark.slow
 def test_killed_at_any_moment(sweep: Sweep, expected: Tables) -> None:
     moments = random.Random(7)
+    killed = 0
     for turn in range(6):
         process = started("sweep", "run", str(sweep.directory), "--workers", "1", "-q")
         if turn % 2:
             wait_for(lambda runner=process: parts(sweep) or over(runner))
         time.sleep(moments.uniform(0.0, 0.05 if turn % 2 else 8.0))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        killed += kill_group(process)
+    assert killed > 0
     run_sweep(sweep.directory, workers=2)
     assert parts(sweep) == set()
     assert tables_of(sweep.directory) == expected
 
 
-def test_a_batch_that_kills_its_workers(sweep: Sweep, expected: Tables) -> None:
+def test_a_batch_that_kills_its_workers(
+    sweep: Sweep,
+    expected: Tables,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """All its cases have failed, the other batch is computed; --retry-failed does the rest."""
-    process = started("sweep", "run", str(sweep.directory), "--workers", "1", "-q")
-    for _ in range(2):
-        wait_for(lambda: workers_of(process), process)
-        worker = workers_of(process)[0]
-        wait_for(lambda one=worker: one.cpu_times().user > 3.0, process)  # type: ignore[misc]
-        worker.kill()
-        worker.wait(LONGEST_S)
-    _, said = process.communicate(timeout=LONGEST_S)
-    assert process.returncode == RESOURCE and "Traceback" not in said
+    ask, asked = Child.ask, []
+
+    def ask_and_kill(child: Child, number: int) -> None:
+        ask(child, number)
+        asked.append(number)
+        if number == TOGETHER[0][0]:
+            child.kill()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Child, "ask", ask_and_kill)
+        assert cli.main(["sweep", "run", str(sweep.directory), "--workers", "1"]) == RESOURCE
+    assert asked == [1, 1, 2]
+    assert "Traceback" not in capsys.readouterr().err
+    assert cli.main(["sweep", "status", str(sweep.directory)]) == 0
+    assert "killed by signal 9, 2 times" in capsys.readouterr().out
     states = [state_of(sweep, number) for number in range(1, CASES + 1)]
     assert states == [State.failed, State.done] * POWERS
     assert run_sweep(sweep.directory, workers=2, retry_failed=True).done == CASES

@@ -107,6 +107,13 @@ def over(process: subprocess.Popen[str]) -> bool:
     return process.poll() == 0
 
 
+def kill_group(process: subprocess.Popen[str]) -> bool:
+    """Kill a command and its children without a word; False if it had ended before."""
+    if process.poll() is None:  # until it is waited for, nobody else gets its number
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The worker processes of a runner."""
     return [
@@ -133,14 +140,14 @@ def test_killed_at_any_moment(folder: Path, tmp_path: Path) -> None:
     sweep = freeze(plan, tmp_path / "killed")[0]
     moments = random.Random(5)
     seen: dict[str, int] = {}
+    killed = 0
     for turn in range(12):
         process = started("sweep", "run", str(sweep.directory), "--workers", "2", "-q")
         before = parts(sweep)
         if turn % 3:
             wait_for(lambda old=before, runner=process: parts(sweep) - old or over(runner))
         time.sleep(moments.uniform(0.0, 2.0 if turn % 3 else 4.0))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        killed += kill_group(process)
         now = {
             path.name: path.stat().st_ino
             for path in (sweep.directory / "cases").iterdir()
@@ -148,6 +155,7 @@ def test_killed_at_any_moment(folder: Path, tmp_path: Path) -> None:
         }
         assert seen.items() <= now.items()
         seen = now
+    assert killed > 0
     assert run_sweep(sweep.directory, workers=2).done == 12
     assert parts(sweep) == set()
     peace = freeze(plan, tmp_path / "peace")[0]
@@ -160,8 +168,10 @@ def test_a_killed_worker_and_a_second_runner(sweep: Sweep, expected: Tables) -> 
     process = started("sweep", "run", str(sweep.directory), "--workers", "2", "--json")
     wait_for(lambda: parts(sweep), process)
     workers_of(process)[0].kill()
+    psutil.Process(process.pid).suspend()  # so that it is not done before the second looks
     second = started("sweep", "run", str(sweep.directory))
     said = second.communicate(timeout=LONGEST_S)[1]
+    psutil.Process(process.pid).resume()
     assert second.returncode == USAGE and "Traceback" not in said
     assert f"is being computed by process {process.pid}" in said
     out, _ = process.communicate(timeout=LONGEST_S)
