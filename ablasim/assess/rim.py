@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import grey_closing
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
@@ -22,17 +23,25 @@ from ablasim.mesh_tet import TetMesh
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-SLAB = 1e-3
-"""Thickness of a slice perpendicular to the probe [m]: the size of a cell beside the needle."""
-SLAB_SHIFT = 0.37
-"""Places the slices so that the layers of a regular mesh do not fall on their boundaries."""
-BRIDGED = 2
-"""Slices that may lack nodes between two closed ones."""
+ALONG = 0.5e-3
+"""Size of a bin along the probe [m]: half of a cell beside the needle."""
+ALONG_SHIFT = 0.37
+"""Places the bins so that the layers of a regular mesh do not fall on their boundaries."""
+ACROSS = 0.25e-3
+"""Size of a bin away from the probe [m]."""
+SECTORS = 12
+"""Bins around the probe."""
+BRIDGED = (5, 3)
+"""Bins along and around the probe over which hot tissue is continuous: gaps shorter than that are
+between nodes, not in the tissue."""
 MOST_ABOVE = 1.0
 """Most that the rim is lifted above the level [K, or decades of a dose]: more would carry the zone
 past the rim where that ends in cold tissue (by 0.009 ml in rf_bipolar)."""
-WIDEST_GAP = np.pi / 3
-"""Hot tissue surrounds the axis when no sector wider than this is free of it."""
+FALL = 2.0
+"""How many times faster than the enclosing tissue the lifted field falls below the level: 1 would
+carry the zone out past the rim's end, a jump moves that end by the length of an edge."""
+BESIDE = 2
+"""Cells around the rim in which the lifted field falls."""
 
 
 class ProbeAxis(Protocol):
@@ -60,13 +69,12 @@ def fill_cooled_rim(
     A connected part of the tissue below the level (along mesh edges) is rim if it touches a probe
     and neither a vessel wall nor the outer boundary. Where a cooled shaft leaves the zone, the rim
     is open at that end and hangs together with the healthy tissue; there, with `probes` given, it
-    is bounded by the slices perpendicular to the probe in which hot tissue lies on all sides. A
-    part that touches a vessel is never filled.
+    ends where hot tissue no longer encloses it. A part that touches a vessel is never filled.
 
-    The rim lies as far above the level as it was below, but at most `MOST_ABOVE`, so that the zone
-    follows the field: set to the level itself, it made a notch as long as an edge of the mesh
-    wherever a node beside it missed the level by a hundredth of a kelvin. Where slices bound it,
-    the zone still ends with one slice or the next.
+    The zone follows the field without jumps. The rim lies as far above the level as it was below,
+    but at most `MOST_ABOVE`: set to the level itself, it made a notch as long as an edge of the
+    mesh wherever a node beside it missed the level by a hundredth of a kelvin. An open rim lies at
+    most as high as the tissue that encloses it, and beside it the field falls as that tissue does.
 
     Args:
         mesh: the tissue.
@@ -83,15 +91,53 @@ def fill_cooled_rim(
     if not (cold & at_probe).any() or cold.all():
         return peak.copy(), 0.0
     rim = _parts(mesh, cold, at_probe, at_vessel | _touching(mesh, "outer"))
+    lifted = level + np.minimum(level - peak, MOST_ABOVE)
+    filled = np.where(rim, lifted, peak)
     if (cold & at_probe & ~rim).any():
         for probe in probes:
-            inside = cold & ~rim & _inside_slices(mesh.points, ~cold, probe)
-            rim |= _parts(mesh, inside, at_probe, at_vessel)
-    filled = np.where(rim, level + np.minimum(level - peak, MOST_ABOVE), peak)
-    touched = rim[mesh.cells].any(axis=1)
+            around = enclosing_level(mesh.points, peak, probe)
+            part = _parts(mesh, cold & ~rim & (around >= level), at_probe, at_vessel)
+            part |= _beside(mesh, part) & cold & (around < level)
+            below = np.minimum(around, level + FALL * (around - level))
+            filled[part] = np.maximum(filled, np.minimum(lifted, below))[part]
+    touched = (filled != peak)[mesh.cells].any(axis=1)
     cells = mesh.cells[touched]
     gained = tet_fraction_above(filled[cells], level) - tet_fraction_above(peak[cells], level)
     return filled, float(mesh.cell_volumes()[touched] @ gained)
+
+
+def enclosing_level(points: Floats, field: Floats, probe: ProbeAxis) -> Floats:
+    """Highest level at which tissue encloses a point on all sides of the probe.
+
+        min over sectors around the axis of max {field farther from the axis than the point},
+
+    at the point's place along the axis. Unlike the set of enclosed points at one level, it follows
+    the field without jumps. A morphological closing along and around the axis bridges what lies
+    between nodes; at an end of the hot tissue it adds nothing.
+
+    Args:
+        points: where the field is known (n, 3) [m].
+        field: there (n,).
+        probe: the axis.
+
+    Returns:
+        The level at the points (n,); -inf where a sector holds no point farther out.
+    """
+    tip, direction = axis_of(probe)
+    relative = points - tip
+    along = relative @ direction
+    across = relative - along[:, None] * direction
+    first, second = np.linalg.svd(direction[None, :])[2][1:]
+    turn = np.arctan2(across @ second, across @ first) / (2.0 * np.pi) + 0.5
+    layer = np.floor(along / ALONG + ALONG_SHIFT).astype(np.int64)
+    layer += BRIDGED[0] - layer.min()  # room at both ends, so that the closing stays inside
+    sector = np.minimum((turn * SECTORS).astype(np.int64), SECTORS - 1)
+    ring = (np.linalg.norm(across, axis=1) / ACROSS).astype(np.int64)
+    highest = np.full((layer.max() + BRIDGED[0] + 1, SECTORS, ring.max() + 1), -np.inf)
+    np.maximum.at(highest, (layer, sector, ring), field)
+    farther = np.maximum.accumulate(highest[..., ::-1], axis=-1)[..., ::-1]
+    closed = grey_closing(farther, size=(*BRIDGED, 1), mode=("nearest", "wrap", "nearest"))
+    return np.asarray(closed.min(axis=1)[layer, ring])
 
 
 def _touching(mesh: TetMesh, prefix: str) -> Mask:
@@ -122,46 +168,10 @@ def _parts(mesh: TetMesh, members: Mask, required: Mask, forbidden: Mask) -> Mas
     return np.asarray(chosen[label] & members)
 
 
-def _inside_slices(points: Floats, hot: Mask, probe: ProbeAxis) -> Mask:
-    """Nodes nearer to the axis than the hot tissue that surrounds it in their slice."""
-    tip, direction = axis_of(probe)
-    relative = points - tip
-    along = relative @ direction
-    across = relative - along[:, None] * direction
-    radius = np.linalg.norm(across, axis=1)
-    first, second = np.linalg.svd(direction[None, :])[2][1:]
-    angle = np.arctan2(across @ second, across @ first)
-    slab = np.floor(along / SLAB + SLAB_SHIFT).astype(np.int64)
-    slab -= slab[hot].min()
-    closed = np.zeros(slab[hot].max() + 1)
-    order = np.flatnonzero(hot)[np.argsort(slab[hot], kind="stable")]
-    for members in np.split(order, np.flatnonzero(np.diff(slab[order])) + 1):
-        closed[slab[members[0]]] = _closed_radius(radius[members], angle[members])
-    known = np.flatnonzero(closed)
-    for before, after in zip(known[:-1], known[1:], strict=True):
-        if after - before <= BRIDGED + 1:
-            closed[before + 1 : after] = min(closed[before], closed[after])
-    # The last slice reaches past the zone's end, so both neighbours must be closed as well.
-    beside = np.minimum(np.append(closed[1:], 0.0), np.append(0.0, closed[:-1]))
-    closed = np.minimum(closed, beside)
-    valid = (slab >= 0) & (slab < len(closed))
-    return np.asarray(valid & (radius < closed[np.clip(slab, 0, len(closed) - 1)]))
-
-
-def _closed_radius(radius: Floats, angle: Floats) -> float:
-    """Largest radius at and beyond which nodes lie all around the axis; 0 if they never do."""
-    order = np.argsort(-radius)
-    angle, radius = angle[order], radius[order]
-
-    def surrounds(count: int) -> bool:
-        sorted_angle = np.sort(angle[:count])
-        gaps = np.diff(sorted_angle, append=sorted_angle[0] + 2.0 * np.pi)
-        return bool(gaps.max() < WIDEST_GAP)
-
-    too_few, enough = 0, len(radius)
-    if not surrounds(enough):
-        return 0.0
-    while enough - too_few > 1:
-        middle = (too_few + enough) // 2
-        too_few, enough = (too_few, middle) if surrounds(middle) else (middle, enough)
-    return float(radius[enough - 1])
+def _beside(mesh: TetMesh, members: Mask) -> Mask:
+    """`members` and what is not farther than `BESIDE` cells from them."""
+    for _ in range(BESIDE):
+        grown = members.copy()
+        grown[mesh.cells[members[mesh.cells].any(axis=1)]] = True
+        members = grown
+    return members
