@@ -68,7 +68,9 @@ def init(
         print(f"{len(sweep)} cases planned in {output}, over {', '.join(sweep.columns)}.")
         if sweep.plan.batch is not None:
             together = sum(len(batch) for batch in sweep.batches)
-            print(f"{together} of them are computed together, in {len(sweep.batches)} batches.")
+            count = len(sweep.batches)
+            kind = "batch" if count == 1 else "batches"
+            print(f"{together} of them are computed together, in {count} {kind}.")
         if invalid:
             print(f"Note: {invalid} of them are invalid and will fail (on_invalid: record).")
         print(f"Compute them with: ablasim sweep run {output}")

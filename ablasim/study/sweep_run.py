@@ -32,6 +32,9 @@ from ablasim.study.sweep_worker import WORKER
 
 EXECUTORS = ("local", "dask")
 
+FEWER = "({} cases were computed together; a smaller batch.size in the plan takes less)"
+"""Added to what a batch ended with that lacked memory."""
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -198,6 +201,8 @@ def _of_cases(
         # where nobody was left to tell of each, all that are not there share what happened
         each = said.get("each")
         if each is None:
+            if said["exit_code"] == ResourceError.exit_code and len(numbers) > 1:
+                said = said | {"message": f"{said['message']} {FEWER.format(len(numbers))}"}
             each = [
                 said | {"case": number}
                 if said["stop"] or state_of(sweep, number) is not State.done

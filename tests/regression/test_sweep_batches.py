@@ -154,7 +154,8 @@ def test_a_batch_that_kills_its_workers(
     assert asked == [1, 1, 2]
     assert "Traceback" not in capsys.readouterr().err
     assert cli.main(["sweep", "status", str(sweep.directory)]) == 0
-    assert "killed by signal 9, 2 times" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "killed by signal 9, 2 times" in said and "(3 cases were computed together;" in said
     states = [state_of(sweep, number) for number in range(1, CASES + 1)]
     assert states == [State.failed, State.done] * POWERS
     assert run_sweep(sweep.directory, workers=2, retry_failed=True).done == CASES
