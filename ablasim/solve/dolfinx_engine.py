@@ -92,7 +92,7 @@ class DolfinxEngine:
             self.whole,
             self.problem,
             self.electric,
-            gradual=not fine_steps,
+            fine_steps=fine_steps,
         )
         self.constant = self.matrices.load(self._own("source"))
         self.sensor_weights = None
@@ -133,7 +133,7 @@ class DolfinxEngine:
             unit_heat=self.sources.absorbed(temperature),
             conductance=np.array(1.0),
             past_heat=zero,
-            past_total=np.array(0.0),
+            delayed=np.full(owned, np.nan),
             pattern=np.zeros(0),
             hot_seconds=np.zeros(heat.blood.count),
             damage=self.dose.none(),
@@ -171,7 +171,7 @@ class DolfinxEngine:
             used = None if pattern is None else pattern.ahead(step)
             found = None if used is None else watts * used.heat
             constant = constant + self.matrices.load(self.share.own(found))
-        driven, present = self.sources.driven(state, step, drive)
+        driven = self.sources.driven(state, step, drive)
         now = state.temperature[0]
         flowing = heat.blood.flowing(state.hot_seconds)
         slope = np.zeros(self.share.owned)
@@ -217,8 +217,8 @@ class DolfinxEngine:
             risen=moved.stored - state.stored,
             account=account,
             peak=np.maximum(state.peak, moved.temperature),
-            past_heat=self.sources.past_heat(state, drive, driven, moved.temperature),
-            past_total=np.array(present),
+            past_heat=self.sources.present(state, drive),
+            delayed=driven,
             hot_seconds=heat.blood.clock(
                 state.hot_seconds, moved.temperature[self.share.points], step
             ),
@@ -252,13 +252,13 @@ class DolfinxEngine:
         _, gain = increment(self.options.scheme, step, state.past)
         distance = error_share(self.options.scheme, step, state.past) * (temperature - guess)
         after = voltage_squared(drive.limits(), field.conductance) * field.heat
-        after = np.zeros_like(driven) if drive.off else after
+        wanted = driven if drive.off else self.sources.wanted(state, step, drive, after)
         span = gain * step
         stored = heat.weight * heat.capacity(temperature) / span
         dried = temperature > self.problem.laws.vaporisation_band[1]
         # a dried point follows its neighbours within milliseconds: damped by its own rate
         rates = stored + np.where(dried, heat.rates(temperature), 0.0)
-        shift = heat.free * (distance * stored / rates + (after - driven + lack) / rates)
+        shift = heat.free * (distance * stored / rates + (wanted - driven + lack) / rates)
         shift = np.minimum(np.abs(shift), MOST_SHIFT)
         warm = temperature - heat.blood_temperature > 1.0
         wrong, heated, dry, rise = share.total(
@@ -310,15 +310,17 @@ class DolfinxEngine:
         What only changes its strength keeps its history; what starts, stops or moves to other
         electrodes has none.
         """
-        restart = np.zeros(2)
+        restart, nothing = np.zeros(2), np.full(self.share.owned, np.nan)
         if after.off:
-            return replace(state, past=restart)
+            return replace(state, past=restart, delayed=nothing)
         if before.off or before.turn != after.turn:
             solved = self.sources.unit_field(state, state.temperature[0], after.turn)
             state = self.sources.renew_pattern(self._with_field(state, solved))
-            return replace(state, past=restart)
+            return replace(state, past=restart, delayed=nothing)
         # the rise so far belongs to the old level: go on without it
-        return replace(state, past=restart)
+        conductance = float(state.conductance)
+        ratio = after.scale(conductance) / before.scale(conductance)
+        return replace(state, past=restart, delayed=ratio * state.delayed)
 
     # -- results -----------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablasim.physics import microwave
+from ablasim.physics.electric import drying_share
 from ablasim.physics.generator import Drive, voltage_squared
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve.dolfinx_matrices import Matrices
@@ -17,9 +18,8 @@ from ablasim.solve.dolfinx_state import State
 from ablasim.solve.field_heat import Pattern
 
 DRIED_GAIN = 0.3
-"""Share of the way that the heat of a dried point goes in one step towards what its sigma gives,
-where it is led gradually: sigma of drying tissue falls within milliseconds, and with long steps its
-heat would swing from one to the next."""
+"""Most of the way that the heat of a dried point goes in one step towards what its sigma gives,
+unless steps are fine: in long ones the heat at their end would swing from one to the next."""
 
 
 class Sources:
@@ -37,7 +37,7 @@ class Sources:
         facts: BioheatProblem,
         electric: PotentialProblem | None,
         *,
-        gradual: bool,
+        fine_steps: bool,
     ):
         """Deal out the absorption pattern.
 
@@ -47,43 +47,55 @@ class Sources:
             problem: the whole problem on rank 0, None elsewhere.
             facts: the problem without arrays over the mesh.
             electric: the potential problem, None without electrodes.
-            gradual: the heat of dried points is led gradually, not extrapolated.
+            fine_steps: see `StepControl.fine_steps`.
         """
-        self.gradual = gradual
+        self.most_gain = 1.0 if fine_steps else DRIED_GAIN
         self.share, self.matrices = share, matrices
         self.whole, self.facts, self.electric = problem, facts, electric
         self.absorption = np.zeros(len(share.points))
         if facts.absorption is not None:
             self.absorption = share.own(None if problem is None else problem.absorption)
 
-    def driven(self, state: State, step: float, drive: Drive) -> tuple[Floats, float]:
-        """Driven heat at the end of a step, extrapolated (p,), and its sum at the start [W]."""
-        limits, conductance = drive.limits(), float(state.conductance)
-        if drive.off:
-            return np.zeros(self.share.owned), 0.0
-        now = np.asarray(voltage_squared(limits, conductance) * state.unit_heat)
-        if state.past[0] <= 0.0:
-            return now, self.share.total(now.sum())
-        ahead = step / float(state.past[0])
-        driven = now + np.where(self._led(state.temperature[0]), DRIED_GAIN - 1.0, ahead) * (
-            now - state.past_heat
-        )
-        total, present = self.share.total([driven.sum(), now.sum()])
-        # what is led gradually somewhere must not change the power, nor may it exceed the limit
-        wanted = present + ahead * (present - float(state.past_total))
-        factor = min(wanted, limits[0]) / total if total > 0.0 else 1.0
-        return driven * max(factor, 0.0), present
-
-    def past_heat(self, state: State, drive: Drive, driven: Floats, after: Floats) -> Floats:
-        """What the next step extrapolates from (p,) [W]."""
+    def present(self, state: State, drive: Drive) -> Floats:
+        """What the potential of a state gives (p,) [W]."""
         if drive.off:
             return np.zeros(self.share.owned)
-        now = voltage_squared(drive.limits(), float(state.conductance)) * state.unit_heat
-        return np.where(self._led(after), driven, now)
+        return np.asarray(drive.scale(float(state.conductance)) * state.unit_heat)
 
-    def _led(self, temperature: Floats) -> NDArray[np.bool_]:
-        """Dried points, where their heat is led gradually (p,)."""
-        return self.gradual & (temperature > self.facts.laws.vaporisation_band[1])
+    def driven(self, state: State, step: float, drive: Drive) -> Floats:
+        """Driven heat at the end of a step (p,) [W], extrapolated from the last two potentials."""
+        now, past = self.present(state, drive), float(state.past[0])
+        if drive.off:
+            return now
+        change = step / past * (now - state.past_heat) if past > 0.0 else np.zeros_like(now)
+        share = min(float(drying_share(step)), self.most_gain)
+        # over the step the delayed heat follows that of its middle
+        delayed = state.delayed + share * (now + 0.5 * change - state.delayed)
+        driven = np.where(self._is_delayed(state), delayed, now + change)
+        total, present = self.share.total([driven.sum(), now.sum()])
+        if total <= 0.0:
+            return np.zeros_like(now)
+        # A power that is held is delivered exactly, whatever was extrapolated or delayed; where
+        # another limit holds, the power changes with the load, but never beyond its own limit.
+        limits, conductance = drive.limits(), float(state.conductance)
+        others = voltage_squared((np.inf, *limits[1:]), conductance) * conductance
+        held = limits[0] <= others and limits[3] == 0.0
+        factor = present / total if held else min(limits[0] / total, 1.0)
+        return np.asarray(driven * factor)
+
+    def wanted(self, state: State, step: float, drive: Drive, after: Floats) -> Floats:
+        """What the heat at the end of a step should have been (p,) [W].
+
+        `after` is what the potential gives there.
+        """
+        middle = 0.5 * (self.present(state, drive) + after)
+        delayed = state.delayed + drying_share(step) * (middle - state.delayed)
+        return np.where(self._is_delayed(state), delayed, after)
+
+    def _is_delayed(self, state: State) -> NDArray[np.bool_]:
+        """Points whose heat follows the potential with a delay (p,)."""
+        dried = state.temperature[0] > self.facts.laws.vaporisation_band[1]
+        return np.asarray(dried & np.isfinite(state.delayed))
 
     def field(self, state: State, drive: Drive, temperature: Floats) -> UnitField:
         """The field of one volt at a temperature, or the state's where nothing is driven."""

@@ -23,8 +23,9 @@ class State:
         peak: highest temperature so far (p,) [°C].
         potential, volts, unit_heat: as in UnitField.
         conductance: [S].
-        past_heat: driven heat at the start of the step before, or used in it where dried (p,) [W].
-        past_total: sum of the driven heat at the start of the step before, over all ranks [W].
+        past_heat: driven heat at the start of the step before (p,) [W].
+        delayed: that used at the end of the step before, which a dried point goes on from (p,) [W];
+            NaN where there is none.
         pattern: of microwave antennas, packed, on rank 0; empty elsewhere and without their field.
         hot_seconds: how long each branch has had a wall that coagulates blood (c,) [s].
         damage: under the death models; None where they are not carried.
@@ -41,7 +42,7 @@ class State:
     unit_heat: Floats
     conductance: Floats
     past_heat: Floats
-    past_total: Floats
+    delayed: Floats
     pattern: Floats
     hot_seconds: Floats
     damage: Damage | None = None

@@ -18,6 +18,7 @@ from ablasim.mesh_cut import tet_fraction_above
 from ablasim.physics import damage, microwave
 from ablasim.physics.blood import STASIS_SECONDS, STASIS_WALL_C
 from ablasim.physics.damage import Damage, DeathModels
+from ablasim.physics.electric import drying_share
 from ablasim.physics.generator import voltage_squared
 from ablasim.solve.electric import Electric
 from ablasim.solve.heat import Heat
@@ -28,8 +29,8 @@ from ablasim.solve.rkc import rkc_step
 from ablasim.solve.stepping import HOT_VOLUME, LEAST_HEATED, LETHAL_C, MOST_SHIFT
 
 DRIED_GAIN = 0.3
-"""Share of the way that a dried point's heat goes in one step from the old value to the new one,
-where it is led gradually."""
+"""Most of the way that a dried point's heat goes in one step unless steps are fine: it is known
+only after the step, and would swing between all and nothing from step to step."""
 
 
 register(Damage)
@@ -61,8 +62,7 @@ class State:
         volts: on the conductors for one volt of the generator (K,).
         unit_heat: heat per point for one volt, or one watt of a microwave generator (n,) [W].
         conductance: [S].
-        past_heat: driven heat at the start of the step before, or used in it where it is led
-            gradually (n,) [W].
+        past_heat: driven heat at the start of the step before, or used in it where dried (n,) [W].
         past_step: its length [s]; 0 where there is none to extrapolate from.
         pattern: of microwave antennas, packed (see `field_heat`); empty without their field.
         hot_seconds: how long each branch of a stream has had a wall that coagulates blood (c,) [s];
@@ -148,24 +148,23 @@ def move_heat(
     control: Array,
     stages: Array,
     table: Array,
-    gradual: Array,
+    most_gain: Array,
     death: Death | None = None,
 ) -> Moved:
     """The RKC2 step, its source and perfusion extrapolated to the middle of the step.
 
-    `gradual` says whether the heat of dried points is led gradually instead.
+    `most_gain` is the most of the way that a dried point's heat goes in one step.
     """
     heat = _with_flow(heat, state.hot_seconds)
     step, limits = control[0], control[1:]
     heat = replace(heat, perfusion=_perfusion_midway(heat, state, step, death))
     now = voltage_squared(limits, state.conductance, jnp) * state.unit_heat
     fresh = state.past_step <= 0
-    # Linear extrapolation: second order in time at no cost. Where tissue has dried, sigma falls
-    # within milliseconds, and with long steps the lagged heat would swing between all and nothing
-    # from step to step: there it is approached gradually from the value used before.
+    # Linear extrapolation: second order in time at no cost. Where tissue has dried, the heat
+    # follows sigma with a delay, here from the middle of the step before to that of this one.
     ahead = jnp.where(fresh, 0.0, 0.5 * step / jnp.where(fresh, 1.0, state.past_step))
-    led = _dried(heat, heat.temperature(state.enthalpy)) & gradual & ~fresh
-    driven = now + jnp.where(led, DRIED_GAIN - 1.0, ahead) * (now - state.past_heat)
+    share = jnp.minimum(drying_share(_middles(state, step), jnp), most_gain)
+    driven = now + jnp.where(_delayed(heat, state), share - 1.0, ahead) * (now - state.past_heat)
     total = driven.sum(axis=0)
     # A drive that is held by its power delivers it exactly; the power of the others changes with
     # the load, and holding it at its value at the start of the step would leave first order in
@@ -188,7 +187,6 @@ def close_step(
     moved: Moved,
     field: UnitField,
     control: Array,
-    gradual: Array,
     death: Death | None = None,
     misplaced: Array | None = None,
 ) -> tuple[State, Report]:
@@ -203,7 +201,10 @@ def close_step(
     after = voltage_squared(limits, field.conductance, jnp) * field.heat
     suffered = jax.tree.map(written, _suffer(heat, state, moved.temperature, step, death))
     peak = jnp.maximum(state.peak, moved.temperature)
-    lag = 0.5 * (now + after) - moved.driven
+    wanted = 0.5 * (now + after)
+    share = drying_share(_middles(state, step), jnp)
+    late = state.past_heat + share * (wanted - state.past_heat)
+    lag = jnp.where(_delayed(heat, state), late, wanted) - moved.driven
     lag = lag if misplaced is None else lag + misplaced
     if state.past_temperature is not None:
         # perfusion's heat by the mean of what is left at both ends, less that of what was used
@@ -247,7 +248,6 @@ def close_step(
         iterations=field.iterations,
         residual=field.residual,
     )
-    past = jnp.where(dried & gradual, moved.driven, now)
     new = replace(
         state,
         enthalpy=moved.enthalpy,
@@ -256,7 +256,7 @@ def close_step(
         volts=field.volts,
         unit_heat=field.heat,
         conductance=field.conductance,
-        past_heat=past,
+        past_heat=jnp.where(dried, moved.driven, now),
         past_step=step,
         hot_seconds=hot_seconds,
         damage=suffered,
@@ -386,6 +386,16 @@ def temperature_of(heat: Heat, enthalpy: Array) -> Array:
 def _dried(heat: Heat, temperature: Array) -> Array:
     """Points above the vaporisation band (n,)."""
     return temperature > heat.constants[3]
+
+
+def _delayed(heat: Heat, state: State) -> Array:
+    """Points whose heat follows that of the step before with a delay (n,)."""
+    return _dried(heat, heat.temperature(state.enthalpy)) & (state.past_step > 0)
+
+
+def _middles(state: State, step: Array) -> Array:
+    """Time between the middle of the step before and that of this one [s]."""
+    return 0.5 * (state.past_step + step)
 
 
 def _exceeded_in(values: Array, volume: Array, amount: float) -> Array:

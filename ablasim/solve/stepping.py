@@ -33,12 +33,12 @@ STEP_AFTER_SWITCH = 0.5
 """First step [s] after the drive went on or off or to other electrodes."""
 
 WATCHED_STEP = 0.5
-"""Longest step [s] while tissue dries under a generator that the impedance can trip. The heat of a
-dried point follows its conductivity with a delay of some steps, which is too much heat: at 1.3 A a
-first roll-off, 160.5 s with the finest steps, came 19 s early with steps up to 10 s, 2 s early
-with 1 s and 1.3 s early with 0.5 s, which is a sixth more steps. At the end of twelve minutes of
-pulses the engines' lethal surfaces were 0.11 mm apart with 1 s and are 0.05 mm apart with 0.5 s.
-Below that the tolerance of the steps decides."""
+"""Longest step [s] while tissue dries under a generator that the impedance can trip. In long steps
+the heat of a dried point follows its conductivity with a delay of some of them, which is too much
+heat: at 1.3 A a first roll-off, 160.4 s with the finest steps, came 19 s early with steps up to
+10 s, 2 s early with 1 s and 1.3 s early with 0.5 s, which is a sixth more steps. At the end of
+twelve minutes of pulses the engines' lethal surfaces were 0.11 mm apart with 1 s and are 0.05 mm
+apart with 0.5 s. Below that the tolerance of the steps decides."""
 
 DRIED_STEP = 2.0
 """The same where it cannot, from DRIED_VOLUME on. In rf_bipolar, with the time tolerance of a
@@ -52,11 +52,11 @@ change little: 0.004 mm of margin at most in samples beside a portal vein with 1
 rf_bipolar, with up to 380 mm3, waiting for it makes the zone 0.07 % larger."""
 
 FINE_K = 0.002
-"""Tolerance [K] from which the steps are short enough for the heat of dried points to be
-extrapolated like any other. The first roll-off of g7_rempp_monopolar is then at 453.014 s, the same
-within 3 ms for steps of at most 0.5, 0.1 and 0.05 s and a third of the tolerance. Led gradually it
-comes late: at 453.42, 453.29 and 453.18 s with steps to 0.2, 0.1 and 0.05 s. With a tolerance of
-0.05 K the extrapolated heat swings, and the roll-off comes 8 s late."""
+"""Tolerance [K] from which the steps are short enough for the heat of dried points to follow the
+potential with the delay of the law alone (`physics.electric.DRYING_SECONDS`), however far that
+carries it in one step. The first roll-off of rf_impedance_pulsed is then at 160.358 s with 0.002
+and 0.001 K. Carried at most DRIED_GAIN in one step, it is at 160.293 and 160.323 s; not so limited,
+with 0.05 K, the heat swings, and the roll-off comes 5 s late."""
 
 FINE_EVENT_PER_KELVIN = 0.2
 """EVENT_PER_KELVIN for steps that fine: the roll-offs of a pulse must not come by chance."""
@@ -166,8 +166,9 @@ class StepControl:
 
     @property
     def fine_steps(self) -> bool:
-        """Whether the steps are so short that the heat of dried points is extrapolated, which is
-        led gradually to what it is otherwise, and the engine jax solves the potential closer."""
+        """Whether the steps are so short that the heat of dried points follows the potential with
+        the delay of the law alone, events are located closer, and the engine jax solves the
+        potential closer."""
         return self.fixed is None and self.tolerance <= FINE_K
 
 

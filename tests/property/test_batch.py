@@ -247,14 +247,15 @@ def test_steps_are_as_short_as_the_most_demanding_problem_wants() -> None:
 
 
 def test_single_precision_is_close() -> None:
+    """Also with short steps. Catches a potential solved so loosely that what is left adds up."""
     base = reference()
     problems = [base, scaled(base, perfusion=2.0)]
     exact, single = (
-        solve_batch(problems, control=STEPS, device="cpu", dtype=dtype)
+        solve_batch(problems, control=StepControl(fixed=0.5), device="cpu", dtype=dtype)
         for dtype in ("float64", "float32")
     )
     wet = exact.peak < 95.0
-    assert np.abs(exact.peak - single.peak)[wet].max() < 0.05
+    assert np.abs(exact.peak - single.peak)[wet].max() < 0.002
 
 
 def test_what_cannot_be_batched_says_why() -> None:
