@@ -29,11 +29,12 @@ ALONG_SHIFT = 0.37
 """Places the bins so that the layers of a regular mesh do not fall on their boundaries."""
 ACROSS = 0.25e-3
 """Size of a bin away from the probe [m]."""
-SECTORS = 12
+SECTORS = 24
 """Bins around the probe."""
-BRIDGED = (5, 3)
-"""Bins along and around the probe over which hot tissue is continuous: gaps shorter than that are
-between nodes, not in the tissue."""
+BRIDGED = (5, 5)
+"""Bins along and around the probe over which hot tissue is continuous: narrower gaps are between
+nodes, not in the tissue. Around the probe they close gaps of 60 degrees at most. Twelve sectors
+closed up to 90, and cold tissue on one side of a needle was filled."""
 MOST_ABOVE = 1.0
 """Most that the rim is lifted above the level [K, or decades of a dose]: more would carry the zone
 past the rim where that ends in cold tissue (by 0.009 ml in rf_bipolar)."""
@@ -121,7 +122,7 @@ def enclosing_level(points: Floats, field: Floats, probe: ProbeAxis) -> Floats:
         probe: the axis.
 
     Returns:
-        The level at the points (n,); -inf where a sector holds no point farther out.
+        The level at the points (n,); -inf where no point farther out lies on one side.
     """
     tip, direction = axis_of(probe)
     relative = points - tip

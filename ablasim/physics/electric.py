@@ -41,6 +41,19 @@ def drying_share(elapsed: Any, xp: Any = np) -> Any:
     return -xp.expm1(-elapsed / DRYING_SECONDS)
 
 
+def drying_moment(elapsed: float) -> float:
+    """Moment of a time [s], as a share of it [1], whose heat a dried point goes towards.
+
+    Where the heat that it follows changes evenly, x' = (p(t) - x)/tau leads in h exactly to
+    x + (1 - exp(-h/tau)) (p(theta h) - x) with theta = 1/(1 - exp(-h/tau)) - tau/h: the middle of
+    short times, the end of long ones.
+    """
+    ratio = elapsed / DRYING_SECONDS
+    if ratio < 1e-3:  # differences of large numbers; the next term is ratio^3/720
+        return 0.5 + ratio / 12.0
+    return float(1.0 / -np.expm1(-ratio) - 1.0 / ratio)
+
+
 def far_field_conductance(
     points: Floats, faces: NDArray[np.int32], centre: Floats, sigma: Floats, order: int = 1
 ) -> Floats:

@@ -5,8 +5,8 @@ or of the linear algebra: BDF2 or backward Euler, Newton's method, PETSc's solve
 written in UFL. With linear functions lumping, Joule heat and sigma per tetrahedron follow the same
 definitions, so that on one mesh both engines converge to the same numbers as their time steps
 shrink. The heat of the electrodes at the end of a step is extrapolated from the ends of the last
-two and the potential solved at the new temperature; how wrong the extrapolation was enters the
-error of the step.
+two, that of dried points with a delay, and the potential solved at the new temperature; how wrong
+that was enters the error of the step.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class DolfinxEngine:
             used = None if pattern is None else pattern.ahead(step)
             found = None if used is None else watts * used.heat
             constant = constant + self.matrices.load(self.share.own(found))
-        driven = self.sources.driven(state, step, drive)
+        driven, delayed = self.sources.driven(state, step, drive)
         now = state.temperature[0]
         flowing = heat.blood.flowing(state.hot_seconds)
         slope = np.zeros(self.share.owned)
@@ -218,7 +218,7 @@ class DolfinxEngine:
             account=account,
             peak=np.maximum(state.peak, moved.temperature),
             past_heat=self.sources.present(state, drive),
-            delayed=driven,
+            delayed=delayed,
             hot_seconds=heat.blood.clock(
                 state.hot_seconds, moved.temperature[self.share.points], step
             ),

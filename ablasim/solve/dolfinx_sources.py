@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablasim.physics import microwave
-from ablasim.physics.electric import drying_share
+from ablasim.physics.electric import drying_moment, drying_share
 from ablasim.physics.generator import Drive, voltage_squared
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve.dolfinx_matrices import Matrices
@@ -62,35 +62,42 @@ class Sources:
             return np.zeros(self.share.owned)
         return np.asarray(drive.scale(float(state.conductance)) * state.unit_heat)
 
-    def driven(self, state: State, step: float, drive: Drive) -> Floats:
-        """Driven heat at the end of a step (p,) [W], extrapolated from the last two potentials."""
+    def driven(self, state: State, step: float, drive: Drive) -> tuple[Floats, Floats]:
+        """Driven heat at the end of a step, and that which the next one goes on from (p,) [W].
+
+        It is extrapolated from the last two potentials; that of dried points is delayed.
+        """
         now, past = self.present(state, drive), float(state.past[0])
         if drive.off:
-            return now
+            return now, now
         change = step / past * (now - state.past_heat) if past > 0.0 else np.zeros_like(now)
         share = min(float(drying_share(step)), self.most_gain)
-        # over the step the delayed heat follows that of its middle
-        delayed = state.delayed + share * (now + 0.5 * change - state.delayed)
+        follows = np.maximum(now + drying_moment(step) * change, 0.0)
+        delayed = state.delayed + share * (follows - state.delayed)
         driven = np.where(self._is_delayed(state), delayed, now + change)
-        total, present = self.share.total([driven.sum(), now.sum()])
-        if total <= 0.0:
-            return np.zeros_like(now)
-        # A power that is held is delivered exactly, whatever was extrapolated or delayed; where
-        # another limit holds, the power changes with the load, but never beyond its own limit.
-        limits, conductance = drive.limits(), float(state.conductance)
-        others = voltage_squared((np.inf, *limits[1:]), conductance) * conductance
-        held = limits[0] <= others and limits[3] == 0.0
-        factor = present / total if held else min(limits[0] / total, 1.0)
-        return np.asarray(driven * factor)
+        return self._within_power(driven, state, drive), driven
 
     def wanted(self, state: State, step: float, drive: Drive, after: Floats) -> Floats:
         """What the heat at the end of a step should have been (p,) [W].
 
         `after` is what the potential gives there.
         """
-        middle = 0.5 * (self.present(state, drive) + after)
-        delayed = state.delayed + drying_share(step) * (middle - state.delayed)
-        return np.where(self._is_delayed(state), delayed, after)
+        now = self.present(state, drive)
+        follows = now + drying_moment(step) * (after - now)
+        delayed = state.delayed + drying_share(step) * (follows - state.delayed)
+        wanted = np.where(self._is_delayed(state), delayed, after)
+        return self._within_power(wanted, state, drive)
+
+    def _within_power(self, heat: Floats, state: State, drive: Drive) -> Floats:
+        """Heat (p,) [W] scaled to the power where that is held, whatever was extrapolated or
+        delayed; where another limit holds, the power changes with the load, up to its own limit."""
+        total, present = self.share.total([heat.sum(), self.present(state, drive).sum()])
+        if total <= 0.0:
+            return np.zeros_like(heat)
+        limits, conductance = drive.limits(), float(state.conductance)
+        others = voltage_squared((np.inf, *limits[1:]), conductance) * conductance
+        held = limits[0] <= others and limits[3] == 0.0
+        return np.asarray(heat * (present / total if held else min(limits[0] / total, 1.0)))
 
     def _is_delayed(self, state: State) -> NDArray[np.bool_]:
         """Points whose heat follows the potential with a delay (p,)."""

@@ -62,7 +62,8 @@ class State:
         volts: on the conductors for one volt of the generator (K,).
         unit_heat: heat per point for one volt, or one watt of a microwave generator (n,) [W].
         conductance: [S].
-        past_heat: driven heat at the start of the step before, or used in it where dried (n,) [W].
+        past_heat: driven heat at the start of the step before; where dried that in its middle, not
+            yet scaled to the power (n,) [W].
         past_step: its length [s]; 0 where there is none to extrapolate from.
         pattern: of microwave antennas, packed (see `field_heat`); empty without their field.
         hot_seconds: how long each branch of a stream has had a wall that coagulates blood (c,) [s];
@@ -129,13 +130,14 @@ class Report:
 @register
 @dataclass(frozen=True)
 class Moved:
-    """The heat problem after a trial step: new fields, local error, driven heat used, flows, and
-    the lumped perfusion (n,) [W/K] that was left to it."""
+    """The heat problem after a trial step: new fields, local error, driven heat used, by how much
+    that had been scaled to the power, flows, and the lumped perfusion (n,) [W/K] left to it."""
 
     enthalpy: Array
     temperature: Array
     error: Array
     driven: Array
+    factor: Array
     flows: tuple[Array, ...]
     perfusion: Array
 
@@ -165,18 +167,11 @@ def move_heat(
     ahead = jnp.where(fresh, 0.0, 0.5 * step / jnp.where(fresh, 1.0, state.past_step))
     share = jnp.minimum(drying_share(_middles(state, step), jnp), most_gain)
     driven = now + jnp.where(_delayed(heat, state), share - 1.0, ahead) * (now - state.past_heat)
-    total = driven.sum(axis=0)
-    # A drive that is held by its power delivers it exactly; the power of the others changes with
-    # the load, and holding it at its value at the start of the step would leave first order in
-    # time. Nor may what was extrapolated go beyond the power.
-    power, resistance = limits[0], limits[3]
-    others = voltage_squared(limits.at[0].set(jnp.inf), state.conductance, jnp)
-    by_power = power <= others * state.conductance
-    steady = by_power & (resistance == 0) & (total > 0)
-    safe = jnp.where(total > 0, total, 1.0)
-    driven = driven * jnp.where(steady, now.sum(axis=0) / safe, jnp.minimum(power / safe, 1.0))
+    factor = _to_power(driven, now, limits, state.conductance)
+    driven = driven * factor
     enthalpy, error, flows = rkc_step(heat, state.enthalpy, driven + constant, step, stages, table)
-    return Moved(enthalpy, heat.temperature(enthalpy), error, driven, flows, full(heat.perfusion))
+    temperature, perfusion = heat.temperature(enthalpy), full(heat.perfusion)
+    return Moved(enthalpy, temperature, error, driven, factor, flows, perfusion)
 
 
 @jax.jit
@@ -202,9 +197,11 @@ def close_step(
     suffered = jax.tree.map(written, _suffer(heat, state, moved.temperature, step, death))
     peak = jnp.maximum(state.peak, moved.temperature)
     wanted = 0.5 * (now + after)
+    # of a dried point the heat at the end of what the delay covers: sees it swing, errs high
     share = drying_share(_middles(state, step), jnp)
     late = state.past_heat + share * (wanted - state.past_heat)
-    lag = jnp.where(_delayed(heat, state), late, wanted) - moved.driven
+    wanted = jnp.where(_delayed(heat, state), late, wanted)
+    lag = wanted * _to_power(wanted, now, limits, state.conductance) - moved.driven
     lag = lag if misplaced is None else lag + misplaced
     if state.past_temperature is not None:
         # perfusion's heat by the mean of what is left at both ends, less that of what was used
@@ -256,7 +253,7 @@ def close_step(
         volts=field.volts,
         unit_heat=field.heat,
         conductance=field.conductance,
-        past_heat=jnp.where(dried, moved.driven, now),
+        past_heat=jnp.where(dried, moved.driven / moved.factor, now),
         past_step=step,
         hot_seconds=hot_seconds,
         damage=suffered,
@@ -386,6 +383,21 @@ def temperature_of(heat: Heat, enthalpy: Array) -> Array:
 def _dried(heat: Heat, temperature: Array) -> Array:
     """Points above the vaporisation band (n,)."""
     return temperature > heat.constants[3]
+
+
+def _to_power(driven: Array, now: Array, limits: Array, conductance: Array) -> Array:
+    """What scales the heat of a step to the power, a number or (b,).
+
+    A drive that is held by its power delivers it exactly, whatever was extrapolated or delayed; the
+    power of the others changes with the load, and holding it at its value at the start of the step
+    would leave first order in time. Nor may what was extrapolated go beyond the power.
+    """
+    total, power, resistance = driven.sum(axis=0), limits[0], limits[3]
+    others = voltage_squared(limits.at[0].set(jnp.inf), conductance, jnp)
+    steady = (power <= others * conductance) & (resistance == 0)
+    safe = jnp.where(total > 0, total, 1.0)
+    factor = jnp.where(steady, now.sum(axis=0) / safe, jnp.minimum(power / safe, 1.0))
+    return jnp.where(total > 0, factor, 1.0)
 
 
 def _delayed(heat: Heat, state: State) -> Array:

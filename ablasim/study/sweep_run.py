@@ -201,7 +201,8 @@ def _of_cases(
         # where nobody was left to tell of each, all that are not there share what happened
         each = said.get("each")
         if each is None:
-            if said["exit_code"] == ResourceError.exit_code and len(numbers) > 1:
+            scarce = said["exit_code"] == ResourceError.exit_code and not said["stop"]
+            if scarce and len(numbers) > 1:
                 said = said | {"message": f"{said['message']} {FEWER.format(len(numbers))}"}
             each = [
                 said | {"case": number}

@@ -131,6 +131,21 @@ def test_the_level_that_encloses_the_probe() -> None:
     assert enclosing_level(mesh.points, gap, Z_AXIS)[inside].max() <= 20.0
 
 
+@pytest.mark.parametrize("turned", [0.0, 7.0, 15.0, 22.0])
+@pytest.mark.parametrize(("gap", "enclosed"), [(30.0, True), (65.0, False), (85.0, False)])
+def test_a_rim_that_is_cold_on_one_side_is_not_filled(
+    gap: float, enclosed: bool, turned: float
+) -> None:
+    """Wherever the gap lies. Catches sectors so coarse that a wide gap lies between two of them."""
+    mesh = needle_mesh()
+    angle = np.degrees(np.arctan2(mesh.points[:, 1], mesh.points[:, 0])) - turned
+    cold = np.abs((angle + 180.0) % 360.0 - 180.0) < 0.5 * gap
+    peak = rim_field(mesh, shaft_cooled=True)
+    peak = np.where(cold, np.minimum(peak, 40.0), peak)
+    gained = fill_cooled_rim(mesh, peak, LEVEL, [Z_AXIS])[1]
+    assert gained > 60e-9 if enclosed else gained == 0.0
+
+
 def test_the_zone_follows_the_field_without_jumps() -> None:
     """Through the whole range of one layer of cells and more. Catches a rim that is set to the
     level itself, and one that ends with a layer of the mesh: both jump by the edge of a cell."""

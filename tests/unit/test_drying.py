@@ -1,0 +1,57 @@
+"""The heat of dried points follows the potential with a delay that is a law, not a step's."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ablasim.physics.electric import DRYING_SECONDS, drying_moment, drying_share
+from ablasim.physics.generator import Drive
+
+
+@pytest.mark.parametrize("elapsed", [1e-9, 9e-5, 1.1e-4, 1e-3, 0.02, 0.1, 0.5, 5.0])
+def test_a_step_is_exact_where_the_potential_changes_evenly(elapsed: float) -> None:
+    """x' = (p - x)/tau with p = 2 - 3 t/h and x(0) = 5, solved in closed form."""
+    start, first, change, tau = 5.0, 2.0, -3.0, DRYING_SECONDS
+    rate = change / elapsed
+    decay = math.exp(-elapsed / tau)
+    exact = first + change - rate * tau + decay * (start - first + rate * tau)
+    towards = first + drying_moment(elapsed) * change
+    found = start + float(drying_share(elapsed)) * (towards - start)
+    # the closed form is a difference of numbers tau/h times as large
+    assert found == pytest.approx(exact, abs=1e-12 + 1e-15 * tau / elapsed)
+
+
+@pytest.mark.usefixtures("dolfinx")
+@pytest.mark.parametrize("step", [0.02, 0.005, 0.001])
+@pytest.mark.parametrize("held", ["power", "current"])
+def test_the_delay_does_not_hang_on_the_step(step: float, held: str) -> None:
+    """The potential heats a dried point half as much from one moment on. Catches a delayed heat
+    that is scaled to the power in every step, which ends the delay the sooner the shorter they
+    are."""
+    from ablasim.solve.dolfinx_sources import Sources
+
+    share = SimpleNamespace(owned=2, total=lambda values: np.asarray(values, dtype=float))
+    laws = SimpleNamespace(vaporisation_band=(99.0, 100.0))
+    sources: Any = Sources.__new__(Sources)
+    sources.share, sources.facts, sources.most_gain = share, SimpleNamespace(laws=laws), 1.0
+    drive = Drive(power=10.0) if held == "power" else Drive(current=math.sqrt(10.0))
+    state = SimpleNamespace(
+        temperature=np.array([[60.0, 120.0]]),
+        unit_heat=np.array([0.95, 0.05]),
+        conductance=1.0,
+        past=np.array([step, step]),
+        past_heat=np.array([9.5, 0.5]),
+        delayed=np.array([9.0, 1.0]),
+    )
+    for _ in range(round(DRYING_SECONDS / step)):
+        used, state.delayed = sources.driven(state, step, drive)
+    left = (state.delayed[1] - 0.5) / 0.5
+    assert left == pytest.approx(math.exp(-1.0), rel=1e-9)
+    assert used.sum() == pytest.approx(10.0, rel=0.02)
+    if held == "power":
+        assert used.sum() == pytest.approx(10.0, rel=1e-12)
