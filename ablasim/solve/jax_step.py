@@ -1,8 +1,8 @@
 """One trial step of the JAX engine, compiled: move the heat, then judge the step.
 
 `move_heat` takes the RKC2 step with the heat and what is left of the perfusion extrapolated to its
-middle; the engine then solves the potential for the new temperatures; `close_step` learns from it
-how wrong the extrapolations were, and gathers what the host must know.
+middle, the heat of dried points with a delay; the engine then solves the potential for the new
+temperatures; `close_step` learns from it how wrong that was, and gathers what the host must know.
 """
 
 from __future__ import annotations

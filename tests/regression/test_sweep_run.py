@@ -169,9 +169,11 @@ def test_a_killed_worker_and_a_second_runner(sweep: Sweep, expected: Tables) -> 
     wait_for(lambda: parts(sweep), process)
     workers_of(process)[0].kill()
     psutil.Process(process.pid).suspend()  # so that it is not done before the second looks
-    second = started("sweep", "run", str(sweep.directory))
-    said = second.communicate(timeout=LONGEST_S)[1]
-    psutil.Process(process.pid).resume()
+    try:
+        second = started("sweep", "run", str(sweep.directory))
+        said = second.communicate(timeout=LONGEST_S)[1]
+    finally:
+        psutil.Process(process.pid).resume()
     assert second.returncode == USAGE and "Traceback" not in said
     assert f"is being computed by process {process.pid}" in said
     out, _ = process.communicate(timeout=LONGEST_S)
