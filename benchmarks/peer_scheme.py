@@ -47,7 +47,7 @@ MOST_SHIFT, LEAST_HEATED = 1.0, 1e-7
 DRIED_GAIN = 0.3
 """Share of the way that a dried point's heat goes to its new value in one step: its conductivity
 falls within milliseconds, and heat that followed at once would swing between all and nothing. The
-engines' law, 0.1 s, lets it go no farther either unless steps are shorter than 36 ms or fine."""
+engines' law comes to the same unless steps are fine or shorter than 36 ms."""
 
 
 @dataclass(frozen=True)
