@@ -190,8 +190,8 @@ class Numerics(Section):
         gt=0,
         le=10,
         description="error of one time step; by default set by the resolution; from 0.01 down an"
-        " antenna's field is solved in every step, from 0.002 down dried tissue follows"
-        " the potential within 0.1 s and that is solved more closely [K]",
+        " antenna's field is solved in every step, from 0.002 down steps add no"
+        " delay of their own to tissue that dries, and the potential is solved more closely [K]",
     )
     max_step_s: float | None = Field(
         default=None, strict=True, gt=0, le=600, description="longest time step [s]"
