@@ -1,8 +1,9 @@
 """Which cases of a sweep are computed together.
 
 Those with the same geometry, mesh, protocol and models, which differ only in their tissues and in
-the power, voltage or current that is held. What else keeps them apart shows when they are computed:
-then each is computed alone, every time.
+the power, voltage or current that is held. All take the steps of the one whose tissue dries most,
+so each batch has cases of about the same strength. What else keeps them apart shows when they are
+computed: then each is computed alone, every time.
 """
 
 from __future__ import annotations
@@ -22,15 +23,18 @@ STRENGTHS = ("power_W", "voltage_V", "current_A")
 
 
 def batches_of(cases: Iterable[tuple[int, Scenario]], size: int) -> list[list[int]]:
-    """Batches of at least two cases, at most `size`, each in the order of the plan."""
-    groups: dict[str, list[int]] = {}
+    """Batches of at least two cases, at most `size`, each in the order of the plan.
+
+    The weakest cases of a group come into the first batch, the strongest into the last.
+    """
+    groups: dict[str, list[tuple[float, int]]] = {}
     for number, scenario in cases:
         if _may_share(scenario):
-            groups.setdefault(_shared(scenario), []).append(number)
+            groups.setdefault(_shared(scenario), []).append((_strength(scenario), number))
     parts = [
-        numbers[start : start + size]
-        for numbers in groups.values()
-        for start in range(0, len(numbers), size)
+        sorted(number for _, number in ranked[start : start + size])
+        for ranked in map(sorted, groups.values())
+        for start in range(0, len(ranked), size)
     ]
     return sorted(part for part in parts if len(part) > 1)
 
@@ -40,6 +44,12 @@ def _may_share(scenario: Scenario) -> bool:
     microwave = catalogue.probe(scenario.probes[0].model).modality == "mw"
     follows = microwave and scenario.physics.microwave_model == "field"
     return scenario.protocol.mode in HELD and not follows
+
+
+def _strength(scenario: Scenario) -> float:
+    """Power, voltage or current that is held; the cases of a group have the same of them."""
+    given = (getattr(scenario.protocol, key, None) for key in STRENGTHS)
+    return next((float(value) for value in given if value is not None), 0.0)
 
 
 def _shared(scenario: Scenario) -> str:

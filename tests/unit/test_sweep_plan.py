@@ -240,6 +240,16 @@ def test_cases_that_differ_in_tissues_and_power_form_batches(folder: Path) -> No
     assert freeze(read_plan(data), folder / "pulsed")[0].batches == ()
 
 
+def test_a_batch_has_cases_of_about_the_same_strength(folder: Path) -> None:
+    """All take the steps of the most demanding one, so the strong ones are kept together."""
+    vary = {
+        "tissues.liver.perfusion_W_m3K": [5000, 9000],
+        "protocol.power_W": [90, 40, 80, 50],
+    }
+    sweep, _ = freeze(read_plan(plan_of(folder, vary, batch={"size": 4})), folder / "out")
+    assert sweep.batches == ((1, 3, 5, 7), (2, 4, 6, 8))
+
+
 def test_the_same_plan_again_changes_nothing(folder: Path) -> None:
     sweep, _ = freeze(read_plan(write_plan(folder)), folder / "out")
     again, _ = freeze(read_plan(write_plan(folder)), folder / "out")
