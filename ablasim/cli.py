@@ -207,6 +207,8 @@ def run(
         from ablasim.solve.dolfinx_options import Options, give_options
         from ablasim.solve.dolfinx_start import start
 
+        if device is Device.gpu:
+            raise UsageError("--device: the engine dolfinx computes on the CPU; leave it out")
         start()
         give_options(petsc)
         if not team().leads:

@@ -28,10 +28,9 @@ VARIABLES = (
 FIRST_WORD_S = 3.0
 """How long rank 1 leaves the first word to rank 0, which may have the same error [s]."""
 
-NEXT_WORD_S = 1.5
-"""How much longer each further rank waits [s], up to LAST_WORD_S."""
-
-LAST_WORD_S = 30.0
+NEXT_WORD_S = 0.6
+"""How much longer each further rank waits [s]: more than FORWARD_S, so that one speaks however many
+have the same fault at once."""
 
 FORWARD_S = 0.5
 """How long the launcher gets to pass on the message before the ranks are ended [s]; MPICH's drops
@@ -113,7 +112,7 @@ def may_speak(error: BaseException) -> bool:
     wait = FIRST_WORD_S + NEXT_WORD_S * (mine.rank - 1)
     if isinstance(error, Interrupted):
         wait += CHECKPOINT_S  # all ranks have stopped together, and rank 0 may still write
-    time.sleep(min(wait, LAST_WORD_S + CHECKPOINT_S))
+    time.sleep(wait)
     return True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,10 @@ def _numbers(problem: BioheatProblem) -> Iterator[tuple[str, Any]]:
     for wall in problem.walls:
         yield f"{wall.name}: coefficient", np.asarray(wall.coefficient)
         yield f"{wall.name}: temperature", wall.temperature
+        if wall.stream is not None:
+            yield from _without_nan(f"{wall.name}: stream", wall.stream)
+    yield from _without_nan("laws.perfusion_shutdown", problem.laws.perfusion_shutdown)
+    yield from _without_nan("generator", problem.generator)
     for name in ("blood_temperature", "initial_temperature", "absorption", "source", "sensors"):
         value = getattr(problem, name)
         if value is not None:
@@ -57,3 +61,17 @@ def _numbers(problem: BioheatProblem) -> Iterator[tuple[str, Any]]:
             "fixed_temperature",
             np.nan_to_num(problem.fixed_temperature, posinf=math.inf, neginf=-math.inf),
         )
+
+
+def _without_nan(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The numbers of something, and of what it holds; infinity means without limit."""
+    if is_dataclass(value):
+        for field in fields(value):
+            yield from _without_nan(f"{name}.{field.name}", getattr(value, field.name))
+    elif isinstance(value, tuple | list):
+        for number, item in enumerate(value):
+            yield from _without_nan(f"{name}[{number}]", item)
+    elif isinstance(value, int | float | np.number | np.ndarray):
+        array = np.asarray(value)
+        if array.dtype.kind in "biuf":
+            yield name, np.where(np.isnan(array), np.nan, 0.0)

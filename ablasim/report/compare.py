@@ -46,6 +46,10 @@ GENERATOR = ("duration_s", "mean_power_W", "final_impedance_ohm", "rolloffs")
 NUMERICS = ("steps", "rejected", "potential_iterations")
 SAME_TIME = 1e-6
 """Final times nearer than this are the same [s]."""
+WHOLE = 1e-4
+"""Share of A's tissue that may lie outside B without a word: round walls in two meshes."""
+LEAST_SHARE = 0.9
+"""Share of A's tissue that must lie in B for a limit on the temperature to say anything."""
 NAMES = ("engine", "device", "dtype", "resolution")
 
 
@@ -119,7 +123,8 @@ class Comparison:
     ) -> tuple[str, ...]:
         """Which limits the runs are apart by more than; a sentence each.
 
-        What cannot be measured, such as the distance from a zone that is not there, exceeds.
+        What cannot be measured exceeds: the distance from a zone that is not there, a temperature
+        of which less than LEAST_SHARE could be compared.
 
         Args:
             max_surface_mm: largest distance of the lethal surfaces.
@@ -136,7 +141,8 @@ class Comparison:
             apart = None if percent is None else abs(percent)
             found.append((f"{title}: difference in volume", apart, max_volume_percent, " %"))
         for name, what in ((FINAL, "final"), (PEAK, "peak")):
-            apart = self.fields[name].l2_relative
+            field = self.fields[name]
+            apart = field.l2_relative if field.compared_fraction >= LEAST_SHARE else None
             text = f"{what} temperature: relative L2 difference"
             found.append((text, apart, max_temperature_l2, ""))
         return tuple(
@@ -185,7 +191,7 @@ def compare(a: Run, b: Run) -> Comparison:
         "a": _identity(one),
         "b": _identity(two),
         "same_mesh": same,
-        "warnings": _warnings(one, two, names),
+        "warnings": _warnings(one, two, names, fields[PEAK].compared_fraction),
         "temperature": {
             "compared_volume_fraction": fields[PEAK].compared_fraction,
             "rise_above_C": start,
@@ -265,8 +271,13 @@ def _identity(side: Side) -> Group:
     }
 
 
-def _warnings(one: Side, two: Side, names: Sequence[str]) -> list[str]:
+def _warnings(one: Side, two: Side, names: Sequence[str], share: float) -> list[str]:
     found = []
+    if share < 1.0 - WHOLE:
+        found.append(
+            f"Temperatures are compared in {100.0 * share:.4g} % of A's tissue: the rest lies "
+            "outside B."
+        )
     for side, letter in ((one, "A"), (two, "B")):
         status = side.summary.get("status")
         if status != Status.DONE.value:

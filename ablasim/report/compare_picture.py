@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ablasim.report.compare import PEAK, Comparison
+from ablasim.report.compare import PEAK, WHOLE, Comparison
 from ablasim.report.compare_rows import change_rows, pair_rows, significant
 from ablasim.report.compare_slices import (
     B_COLOUR,
@@ -55,8 +55,6 @@ MOST_LINES = 6
 """Differing fields of the scenarios that the picture lists."""
 LINE_LENGTH = 62
 LONGEST_PATH = 90
-WHOLE = 1e-4
-"""Share of A's tissue that may lie outside B without a word: round walls in two meshes."""
 
 
 def write_picture(target: Path, comparison: Comparison, one: SavedRun, two: SavedRun) -> None:

@@ -317,6 +317,7 @@ NUMERICS_NAMES = {
     "rejected": "rejected steps",
     "potential_solves": "potential solves",
     "potential_iterations": "iterations of the potential",
+    "potential_residual": "largest relative residual of the potential",
     "dtype": "number type",
     "engine": "engine",
     "device": "device",

@@ -67,7 +67,8 @@ class BatchSolution:
         damage: of the death models by name (n, b); empty where none was integrated.
         conductance: of the tissue at the last time (b,) [S]; 1 without electrodes.
         energy: the heat account of each problem [J], arrays (b,), with `balance_error` relative.
-        statistics: steps, rejected, stages, potential_iterations, seconds, start_seconds.
+        statistics: steps, rejected, stages, potential_iterations, potential_residual, seconds,
+            start_seconds.
         device: what the engine ran on.
     """
 

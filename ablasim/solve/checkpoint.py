@@ -70,6 +70,7 @@ class Record:
             "lethal_ml": float(report.lethal) * 1e6,
             "dried_ml": float(report.dried) * 1e6,
             "potential_iterations": float(report.iterations),
+            "potential_residual": float(report.residual),
         }
         parts = {
             "delivered_J": float(report.delivered),
@@ -103,7 +104,8 @@ class Record:
 
     def history(self) -> dict[str, Floats]:
         """Columns (k,) of all rows."""
-        names = self.rows[0] if self.rows else ("time_s", "potential_iterations", "voltage_V")
+        none = ("time_s", "potential_iterations", "potential_residual", "voltage_V")
+        names = self.rows[0] if self.rows else none
         return {name: np.array([row[name] for row in self.rows]) for name in names}
 
     def energy(self, problem: BioheatProblem) -> dict[str, float]:
@@ -137,9 +139,11 @@ def part_of_rank(path: Path, rank: int, size: int) -> Path:
 
 
 def all_parts(path: Path) -> list[Path]:
-    """The files of a checkpoint that are there: its own, and those of ranks, however many."""
-    name = re.compile(re.escape(path.stem) + r"(\.\d+of\d+)?" + re.escape(path.suffix))
-    return [file for file in path.parent.iterdir() if name.fullmatch(file.name)]
+    """The files of a checkpoint that are there: its own, those of ranks, however many, and what is
+    left of one whose writing was killed."""
+    name = re.escape(path.stem) + r"(\.\d+of\d+)?" + re.escape(path.suffix)
+    known = re.compile(rf"{name}|\.{name}\.\d+")
+    return [file for file in path.parent.iterdir() if known.fullmatch(file.name)]
 
 
 @dataclass
@@ -190,7 +194,9 @@ class Checkpoint:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as stream:
                 np.savez(stream, **arrays, **{RECORD: np.array(text)})  # type: ignore[arg-type]
+            self._meet()
             partial.replace(self.path)
+            self._meet()
         except OSError as error:
             partial.unlink(missing_ok=True)
             raise ResourceError(
@@ -198,6 +204,9 @@ class Checkpoint:
                 "space or choose another output directory"
             ) from error
         self._written = time.monotonic()
+
+    def _meet(self) -> None:
+        """Wait for those whose files are of use only together with this one."""
 
     def load(self, like: Any) -> Progressed | None:
         """The content, if the file is there, whole, and of this very problem.

@@ -70,12 +70,15 @@ class DolfinxEngine:
         self.problem: BioheatProblem = self.comm.bcast(facts, root=0)
         self.share: Share = share_out(self.whole, self.comm, self.options.degree)
         region = None if self.whole is None else self.whole.mesh.cell_region.astype(np.int64)
+        self._look()
         self.matrices = Matrices(self.share, self.share.own_cells(region))
+        self._look()
         heat, potential = HeatProblem, PotentialProblem
         if self.options.degree == 2:
             heat, potential = QuadraticHeat, QuadraticPotential
         with faults_of_options():
             self.heat = heat(self.share, self.matrices, self.whole, self.problem)
+            self._look()
             self.electric: PotentialProblem | None = None
             if self.problem.electrodes is not None:
                 self.electric = potential(
@@ -86,6 +89,7 @@ class DolfinxEngine:
                     self.options.potential_tolerance,
                 )
         self.device_name = f"{self.comm.size} rank{'s' if self.comm.size > 1 else ''}"
+        self._look()
         self.sources = Sources(
             self.share,
             self.matrices,
@@ -104,6 +108,11 @@ class DolfinxEngine:
         perfusion = self.problem.materials.perfusion[self.matrices.region]
         self.dose = Dose(self.share, self.problem.laws, perfusion * self.cell_volume)
         self.stages = 0
+
+    def _look(self) -> None:
+        """Stop here if somebody pressed Ctrl-C; all ranks come by."""
+        if self.look is not None:
+            self.look()
 
     def _own(self, name: str) -> Floats:
         """This rank's part of an array over the points (v,), zero where there is none."""
@@ -162,8 +171,7 @@ class DolfinxEngine:
 
     def advance(self, state: State, step: float, drive: Drive) -> tuple[State, Report]:
         """Try one step; nothing is changed, so the caller may drop it and try a shorter one."""
-        if self.look is not None:
-            self.look()
+        self._look()
         heat, past = self.heat, state.past
         constant, watts = self.constant, drive.scale(1.0)
         pattern = self.sources.pattern(state)

@@ -138,13 +138,10 @@ def refuse_unread_options(prefixes: Sequence[str] = PREFIXES) -> None:
 
 
 @contextlib.contextmanager
-def faults_of_options() -> Iterator[None]:
-    """Around `setFromOptions`, `setUp` and every solve: PETSc's refusals in one message.
-
-    PETSc reads the options of a multigrid's levels in the first solve only.
+def lack_of_memory() -> Iterator[None]:
+    """Around all that PETSc does.
 
     Raises:
-        UsageError: PETSc refuses the value of an option that was given.
         ResourceError: PETSc has no memory.
     """
     from petsc4py import PETSc
@@ -152,13 +149,33 @@ def faults_of_options() -> Iterator[None]:
     try:
         yield
     except PETSc.Error as error:
-        kind = int(getattr(error, "ierr", 0))
-        if kind == OUT_OF_MEMORY:
-            raise ResourceError(
-                "PETSc has no memory left: take more nodes, or a coarser numerics.resolution"
-            ) from error
-        given = _of_environment() | _given
-        if kind not in REFUSED_VALUE or not given:
+        if int(getattr(error, "ierr", 0)) != OUT_OF_MEMORY:
+            raise
+        raise ResourceError(
+            "PETSc has no memory left: take more nodes, or a coarser numerics.resolution"
+        ) from error
+
+
+@contextlib.contextmanager
+def faults_of_options() -> Iterator[None]:
+    """Around `setFromOptions`, `setUp` and every solve: PETSc's refusals in one message.
+
+    PETSc reads the options of a multigrid's levels in the first solve only.
+
+    Raises:
+        UsageError: PETSc refuses the value of an option that was given.
+    """
+    from petsc4py import PETSc
+
+    try:
+        yield
+    except PETSc.Error as error:
+        given = {
+            name: value
+            for name, value in (_of_environment() | _given).items()
+            if not name.startswith(READ_AT_THE_END)
+        }
+        if int(getattr(error, "ierr", 0)) not in REFUSED_VALUE or not given:
             raise
         said = re.sub(r"^\[\d+\] ", "", str(error).strip().splitlines()[-1])
         table = PETSc.Options()

@@ -26,13 +26,15 @@ REBUILD_GROWTH = 1.5
 
 MOST_ITERATIONS = 1000
 
-SMOOTHER = {
+HIERARCHY = {
+    "pc_gamg_reuse_interpolation": "true",
     "mg_levels_ksp_type": "richardson",
     "mg_levels_pc_type": "sor",
     "mg_levels_ksp_max_it": "1",
 }
-"""Symmetric sweeps stay positive definite with a matrix that has changed since the set-up; the
-bounds of PETSc's Chebyshev smoother do not."""
+"""The interpolation between the levels is kept, and only the coarse matrices follow sigma.
+Symmetric sweeps stay positive definite with a matrix that has changed since the set-up; the bounds
+of PETSc's Chebyshev smoother do not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +106,7 @@ class PotentialProblem:
         self.ksp.setInitialGuessNonzero(True)
         self.ksp.getPC().setType("gamg")
         self.ksp.setTolerances(rtol=tolerance, atol=0.0, max_it=MOST_ITERATIONS)
-        default_options(self.ksp, SMOOTHER)
+        default_options(self.ksp, HIERARCHY)
         self.ksp.setFromOptions()
         self.fresh = True
         self._iterations_fresh = 0

@@ -35,6 +35,7 @@ class Share:
         space: those of the unknowns, the same or quadratic.
         owned: number of nodes that belong to this rank.
         points: nodes that are this rank's own mesh points (v,).
+        numbers: of these points in the whole mesh (v,).
         cells: nodes of this rank's cells, the corners first (m, 4 or 10).
         everyone: on rank 0 the numbers of all ranks' own points and of their cells, rank by rank.
     """
@@ -45,6 +46,7 @@ class Share:
     space: Any
     owned: int
     points: Ints
+    numbers: Ints
     cells: Ints
     everyone: tuple[list[Ints], list[Ints]] | None
 
@@ -202,6 +204,7 @@ def share_out(problem: BioheatProblem | None, comm: Any, degree: int = 1) -> Sha
         space=space,
         owned=space.dofmap.index_map.size_local,
         points=nodes[:own],
+        numbers=numbers[:own],
         cells=space.dofmap.list[:count].astype(np.int64),
         everyone=None if lists is None else ([p for p, _ in lists], [c for _, c in lists]),
     )

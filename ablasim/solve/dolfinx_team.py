@@ -6,16 +6,20 @@ one of the same moment, whether somebody pressed Ctrl-C.
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ablasim.errors import ResourceError
 from ablasim.frames import to_mm
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import ProgressCallback
 from ablasim.solve.checkpoint import Checkpoint, Progressed, part_of_rank
 from ablasim.solve.dolfinx_engine import DolfinxEngine
-from ablasim.solve.dolfinx_options import Options
+from ablasim.solve.dolfinx_options import Options, lack_of_memory
 from ablasim.solve.dolfinx_start import start
 from ablasim.solve.dolfinx_state import State
 from ablasim.solve.solution import Solution
@@ -65,9 +69,7 @@ def _march(
     progress: ProgressCallback | None,
     begun: float | None,
 ) -> Solution:
-    comm = start().comm
-    keeper = None if plan.checkpoint is None else _checkpoint(comm, *plan.checkpoint)
-    with interrupted_together(comm) as look:
+    with interrupted_together(start().comm) as look, lack_of_memory():
         engine = DolfinxEngine(
             problem,
             plan.options,
@@ -82,7 +84,7 @@ def _march(
         return march(
             engine,
             plan.control,
-            checkpoint=keeper,
+            checkpoint=None if plan.checkpoint is None else _checkpoint(engine, *plan.checkpoint),
             progress=progress,
             resume=plan.resume,
             begun=begun,
@@ -100,6 +102,9 @@ def write_fields(engine: DolfinxEngine, state: State, now: float, path: Path) ->
         state: of the engine.
         now: its time [s].
         path: the file (.bp).
+
+    Raises:
+        ResourceError: the disk is full or the place cannot be written.
     """
     from dolfinx import fem, io
 
@@ -115,20 +120,39 @@ def write_fields(engine: DolfinxEngine, state: State, now: float, path: Path) ->
     try:
         with io.VTXWriter(engine.comm, path, written) as writer:
             writer.write(now)
+    except RuntimeError as error:  # ADIOS2 has no kinds of errors
+        raise ResourceError(
+            f"{path}: the fields cannot be written ({_said(error)}); free disk space or choose "
+            "another output directory"
+        ) from error
     finally:
         points[:] = metres
 
 
-def _checkpoint(comm: Any, path: Path, key: str) -> Checkpoint:
+def _said(error: RuntimeError) -> str:
+    """The cause in a message of ADIOS2, without colours and its place in the source."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    number = re.search(r"errno = (\d+)", plain)
+    return os.strerror(int(number[1])) if number else plain.strip().splitlines()[-1]
+
+
+def _checkpoint(engine: DolfinxEngine, path: Path, key: str) -> Checkpoint:
+    """The state is kept in DOLFINx's order, which another version of it may choose otherwise."""
+    comm = engine.comm
+    order = hashlib.sha256(engine.share.numbers.tobytes()).hexdigest()
+    mine = f"{key} {comm.rank} of {comm.size} {order}"
     if comm.size == 1:
-        return Checkpoint(path, key)
-    mine = part_of_rank(path, comm.rank, comm.size)
-    return _TeamCheckpoint(mine, f"{key} {comm.rank} of {comm.size}", comm=comm)
+        return Checkpoint(path, mine)
+    return _TeamCheckpoint(part_of_rank(path, comm.rank, comm.size), mine, comm=comm)
 
 
 @dataclass
 class _TeamCheckpoint(Checkpoint):
-    """A rank's part of a checkpoint; all are of one moment, or none is used."""
+    """A rank's part of a checkpoint; all are of one moment, or none is used.
+
+    All take the place of those before only when all are written: no rank, however slow its disk, is
+    ended by one that has finished, and a kill leaves the old parts or the new ones.
+    """
 
     comm: Any = None
 
@@ -136,6 +160,9 @@ class _TeamCheckpoint(Checkpoint):
         """Write if rank 0's last write is long enough ago."""
         if self.comm.bcast(self.is_due, root=0):
             self.save(content)
+
+    def _meet(self) -> None:
+        self.comm.Barrier()
 
     def load(self, like: Any) -> Progressed | None:
         """The content, if every rank has its part of the same moment."""

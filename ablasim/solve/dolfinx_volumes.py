@@ -35,7 +35,8 @@ def exceeded_in(share: Share, weight: Floats, values: Floats, amount: float) -> 
         values: there (p,).
         amount: the volume [m3].
     """
-    low, high = -share.largest(-values.min()), share.largest(values.max())
+    low = -share.largest(-values.min(initial=np.inf))  # a rank may own no node
+    high = share.largest(values.max(initial=-np.inf))
     above = values
     for _ in range(4):
         levels = np.array([low, high])

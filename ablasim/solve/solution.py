@@ -40,7 +40,8 @@ class Solution:
         history: one array (k,) per column, one row per accepted step; the unit ends the name.
         energy: the heat account [J], its parts summing to zero with `balance_error` relative.
         status: how the run ended.
-        statistics: steps, rejected, stages, potential_iterations, seconds, and start_seconds, the
+        statistics: steps, rejected, stages, potential_iterations, potential_residual (the largest
+            of the steps, relative), seconds, and start_seconds, the
             part of them up to the end of the first step (set-up and compilation).
         device: what the engine ran on.
         damage: of the death models by name (n,), as `physics.damage.fields_of` gives it; empty

@@ -97,6 +97,68 @@ def work():
 sys.exit(lead(work))
 """
 
+# A real run of 24 s on a small cube. argv[1]: what goes wrong, "nothing" for nothing; argv[2]: the
+# checkpoint; argv[3]: the rank whose disk is slow.
+RUN = """
+import resource, signal, sys, time
+from dataclasses import replace
+from pathlib import Path
+import numpy as np
+from ablasim.cli_lead import lead
+from ablasim.physics.generator import ConstantGenerator
+from ablasim.solve import StepControl, assist, checkpoint, dolfinx_engine, solve
+from ablasim.solve.dolfinx_options import give_options
+from ablasim.solve.dolfinx_start import start
+from ablasim.team import team
+from ablasim.verify import manufactured
+
+what, kept, slow = sys.argv[1:]
+save = np.savez
+
+def savez(*words, **arrays):
+    save(*words, **arrays)
+    time.sleep(1.5)
+
+def starve():
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + 2**22
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+def progress(event):
+    if event.stage != "solve" or not event.time_s:
+        return
+    print("at", event.time_s, flush=True)
+    if what == "interrupted" and event.time_s > 6.0:
+        signal.raise_signal(signal.SIGINT)
+
+def work():
+    comm = start().comm
+    if what == "misspelt":
+        give_options("-heat_ksp_tpye cg")
+    if str(comm.rank) == slow:
+        checkpoint.np.savez = savez
+    if what == "memory" and comm.rank == comm.size - 1:
+        # once the libraries have what they crash without: the limit is for the run's own arrays
+        assemble = dolfinx_engine.Matrices
+        dolfinx_engine.Matrices = lambda *words: (starve(), assemble(*words))[1]
+    if not team().leads:
+        assist()
+        return
+    if what == "memory":
+        cube = manufactured.cube
+        manufactured.cube = lambda _: cube(32)
+    problem = manufactured.smooth_transient("power")
+    problem = replace(problem, generator=ConstantGenerator("power", 1.2, 24.0))
+    if what == "nan":
+        nothing = np.full_like(problem.materials.conductivity, np.nan)
+        problem = replace(problem, materials=replace(problem.materials, conductivity=nothing))
+    control = StepControl(tolerance=0.02, longest=2.0)
+    solve(problem, engine="dolfinx", control=control, checkpoint=Path(kept), progress=progress)
+    print("done", flush=True)
+
+sys.exit(lead(work))
+"""
+
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
@@ -298,3 +360,39 @@ def test_ctrl_c_leaves_a_checkpoint_of_all_ranks(
     ]
     assert "Traceback" not in err
     assert process.returncode == 130
+
+
+@pytest.mark.parametrize("slow", ["0", "1"])
+def test_a_rank_with_a_slow_disk_keeps_the_same_moment(
+    slow: str, environment: dict[str, str], mpirun: str, tmp_path: Path
+) -> None:
+    """Catches a rank that ends all before another has written: the next run would begin anew."""
+    kept = tmp_path / "run.npz"
+    command = [mpirun, "-n", "2", *python(RUN, "interrupted", str(kept), slow)]
+    done = finish(command, environment)
+    assert done.returncode == 130 and len(messages(done)) == 1
+    parts = sorted(path.name for path in tmp_path.glob("*.npz"))
+    assert parts == ["run.0of2.npz", "run.1of2.npz"]
+    again = finish([mpirun, "-n", "2", *python(RUN, "nothing", str(kept), "none")], environment)
+    assert again.returncode == 0 and "done" in again.stdout
+    times = [[float(x.split()[1]) for x in out.stdout.splitlines() if x.startswith("at ")]
+             for out in (done, again)]  # fmt: skip
+    assert times[1][0] > times[0][-1] > 6.0
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "said"),
+    [
+        ("misspelt", 2, "-heat_ksp_tpye"),
+        ("nan", 2, "materials.conductivity (liver)"),
+        ("memory", 5, "memory"),
+    ],
+)
+def test_what_goes_wrong_in_a_run_is_said_once(
+    what: str, code: int, said: str, environment: dict[str, str], mpirun: str, tmp_path: Path
+) -> None:
+    """An option that no solver reads, numbers that are none, and a rank whose memory is spent."""
+    words = python(RUN, what, str(tmp_path / "run.npz"), "none")
+    done = finish([mpirun, "-n", "2", *words], environment)
+    (heard,) = messages(done)
+    assert (done.returncode, said in heard) == (code, True), heard

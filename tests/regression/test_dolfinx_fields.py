@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
+from ablasim.errors import ResourceError
 from ablasim.frames import MM
 from ablasim.physics.generator import ConstantGenerator, GeneratorState
 from ablasim.physics.problem import BioheatProblem, Laws, Materials
@@ -87,3 +90,22 @@ def test_the_engine_keeps_its_metres(problem: BioheatProblem, tmp_path: Path) ->
     before = engine.share.mesh.geometry.x.copy()
     write_fields(engine, engine.start(), 0.0, tmp_path / "start.bp")
     np.testing.assert_array_equal(engine.share.mesh.geometry.x, before)
+
+
+def test_a_full_disk_is_told_with_its_place(problem: BioheatProblem, tmp_path: Path) -> None:
+    """ADIOS2 says "RuntimeError" with colours and its own source; a limit on the size of files
+    stands for the full disk."""
+    from ablasim.solve.dolfinx_engine import DolfinxEngine
+    from ablasim.solve.dolfinx_team import write_fields
+
+    engine = DolfinxEngine(problem)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
+    try:
+        with pytest.raises(ResourceError) as caught:
+            write_fields(engine, engine.start(), 0.0, tmp_path / "start.bp")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert "start.bp: the fields cannot be written (File too large)" in str(caught.value)

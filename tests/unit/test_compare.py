@@ -280,6 +280,34 @@ class TestRuns:
         assert len(found.exceeded(max_temperature_l2=1e9)) == 1
         assert found.summary["temperature"]["final"]["rms_K"] is None
 
+    def test_half_a_run_is_no_reference(self) -> None:
+        """What lies outside B is not compared: said, and a limit on it is exceeded."""
+        run = record()
+        mesh = run.mesh
+        left = mesh.cells[mesh.points[mesh.cells].mean(axis=1)[:, 0] < 0.0]
+        used, cells = np.unique(left, return_inverse=True)
+        kept = mesh.points[mesh.cells].mean(axis=1)[:, 0] < 0.0
+        none = np.zeros(0, dtype=np.int32)
+        half = replace(
+            mesh,
+            points=mesh.points[used],
+            cells=cells.reshape(left.shape).astype(np.int32),
+            cell_region=mesh.cell_region[kept],
+            faces=np.zeros((0, 3), dtype=np.int32),
+            face_surface=none.astype(mesh.face_surface.dtype),
+        )
+        solution = replace(
+            run.solution,
+            temperature=run.solution.temperature[used],
+            peak=run.solution.peak[used],
+        )
+        found = ablasim.compare(run, replace(run, mesh=half, solution=solution))
+        assert found.fields["peak_C"].l2_relative == pytest.approx(0.0, abs=1e-9)
+        assert 0.4 < found.fields["peak_C"].compared_fraction < 0.6
+        assert any("outside B" in each for each in found.summary["warnings"])
+        sentences = found.exceeded(max_temperature_l2=1e-5)
+        assert len(sentences) == 2 and all("cannot be measured" in each for each in sentences)
+
     def test_something_else_is_refused(self) -> None:
         with pytest.raises(UsageError, match="b: got int"):
             ablasim.compare(record(), 3)  # type: ignore[arg-type]

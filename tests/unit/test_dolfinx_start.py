@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -225,8 +226,31 @@ def test_a_fault_that_no_option_caused_stays_a_fault(petsc: Any) -> None:
 
 
 def test_lack_of_memory_in_petsc_is_lack_of_memory(petsc: Any) -> None:
-    with pytest.raises(ResourceError, match="no memory"), dolfinx_options.faults_of_options():
+    with pytest.raises(ResourceError, match="no memory"), dolfinx_options.lack_of_memory():
         raise petsc.Error(55)
+    with pytest.raises(petsc.Error), dolfinx_options.lack_of_memory():
+        raise petsc.Error(60)
+
+
+def test_options_of_petsc_as_a_whole_are_not_blamed(
+    petsc: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PETSC_OPTIONS", "-log_view")
+    with pytest.raises(petsc.Error), dolfinx_options.faults_of_options():
+        raise petsc.Error(62)
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "self,sm,tcp"), ("all", "all")])
+def test_the_transports_of_ucx_have_a_default(dolfinx: None, given: str | None, used: str) -> None:
+    """UCX crashes on some hosts when it looks for network devices; who sets it has the word."""
+    environment = {k: v for k, v in os.environ.items() if k != "UCX_TLS"}
+    environment |= {} if given is None else {"UCX_TLS": given}
+    code = "import os\nfrom ablasim.solve.dolfinx_start import start\nstart()\n"
+    code += "print(os.environ['UCX_TLS'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == used
 
 
 def test_the_sweep_leaves_complete_forms_alone(tmp_path: Path) -> None:

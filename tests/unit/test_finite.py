@@ -57,3 +57,14 @@ def test_every_fault_is_named(problem: BioheatProblem) -> None:
         refuse_not_finite(wrong)
     for name in ("vessel.v: coefficient", "blood_temperature", "source", "fixed_temperature"):
         assert name in str(caught.value)
+
+
+def test_nan_is_no_rule(problem: BioheatProblem) -> None:
+    """Catches a rule that is never met: infinity says so, NaN is a fault."""
+    assert not_finite(replace(problem, laws=Laws(perfusion_shutdown=np.inf))) == ()
+    wrong = replace(
+        problem,
+        laws=Laws(perfusion_shutdown=np.nan),
+        generator=ConstantGenerator("power", np.nan, 1.0),
+    )
+    assert not_finite(wrong) == ("laws.perfusion_shutdown", "generator.setpoint")
