@@ -130,6 +130,9 @@ def risk_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "P(margin < 0)", share(chance["margin_below_0"])
     target = chance["target_margin_mm"]
     yield f"P(margin < {target:g} mm)", share(chance["margin_below_target"])
+    capsule = chance["margin_below_0_at_the_capsule"]
+    if capsule is not None:
+        yield "P(margin < 0) at the capsule", f"{share(capsule)}; not in the numbers above"
     yield "Minimal margin", _quantiles(summary["margin_mm"], "mm")
     yield "Zone's volume", _quantiles(summary["zone_volume_ml"], "ml")
     nominal = summary["nominal"]

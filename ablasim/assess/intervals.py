@@ -8,7 +8,8 @@ which stays honest where k is 0 or n. It holds for independent samples. Those of
 sequence estimate a probability with about that error or less, so that the interval errs on the wide
 side. (Independent scrambles would give an interval of their own, but none at all where the event
 never happened, and each of them would have to be small.) A quantile has the interval between two of
-the sorted samples that the binomial distribution gives, whatever the distribution of the values.
+the sorted samples that the binomial distribution gives, whatever the distribution of the values;
+where the samples are too few for one of its ends, that end is infinite.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def quantile(values: Floats, level: float, confidence: float = CONFIDENCE) -> Es
     Args:
         values: samples (n,); minus infinity counts as smaller than any.
         level: 0.05 for P5.
-        confidence: of the interval; less is reached where the samples are too few for it.
+        confidence: of the interval.
     """
     ordered = np.sort(values)
     count = len(ordered)
@@ -83,9 +84,20 @@ def quantile(values: Floats, level: float, confidence: float = CONFIDENCE) -> Es
     high = int(binom.ppf(1.0 - tail, count, level))
     return Estimate(
         _between(ordered, level),
-        float(ordered[max(low, 0)]),
-        float(ordered[min(high, count - 1)]),
+        float(ordered[low]) if low >= 0 else -np.inf,
+        float(ordered[high]) if high < count else np.inf,
     )
+
+
+def closed_from(level: float, confidence: float = CONFIDENCE) -> int:
+    """Samples from which the interval of a quantile has two ends."""
+    tail = 0.5 * (1.0 - confidence)
+    return next(n for n in range(1, 100_000) if _is_closed(n, level, tail))
+
+
+def _is_closed(count: int, level: float, tail: float) -> bool:
+    low, high = binom.ppf([tail, 1.0 - tail], count, level)
+    return bool(low >= 1 and high < count)
 
 
 def _between(ordered: Floats, level: float) -> float:

@@ -29,6 +29,8 @@ class MarginRisk:
         margin: P5, P50, P95 of it [m]; minus infinity where there is no zone.
         volume: P5, P50, P95 of the zone's volume [m3].
         count: number of samples.
+        apart_below_zero: P(margin < 0 somewhere in the part of the tumour's surface next to the
+            capsule, which the minimal margin leaves out); None where there is none.
     """
 
     below_zero: Estimate
@@ -37,15 +39,19 @@ class MarginRisk:
     margin: tuple[Estimate, ...]
     volume: tuple[Estimate, ...]
     count: int
+    apart_below_zero: Estimate | None = None
 
 
-def margin_risk(minimal: Floats, volume: Floats, target: float) -> MarginRisk:
+def margin_risk(
+    minimal: Floats, volume: Floats, target: float, apart: Floats | None = None
+) -> MarginRisk:
     """Probabilities and quantiles of samples.
 
     Args:
         minimal: minimal margins (k,) [m].
         volume: of the zones (k,) [m3].
         target: wanted margin [m].
+        apart: margins (k, s) [m] in the part that the minimal margin leaves out; None for none.
     """
     return MarginRisk(
         below_zero=probability(minimal < 0.0),
@@ -54,6 +60,7 @@ def margin_risk(minimal: Floats, volume: Floats, target: float) -> MarginRisk:
         margin=tuple(quantile(minimal, level) for level in LEVELS),
         volume=tuple(quantile(volume, level) for level in LEVELS),
         count=len(minimal),
+        apart_below_zero=None if apart is None else probability((apart < 0.0).any(axis=1)),
     )
 
 
@@ -102,17 +109,13 @@ def surface_risk(margin: Floats, target: float) -> SurfaceRisk:
 
 
 def columnwise_quantiles(values: NDArray[np.floating], levels: tuple[float, ...]) -> Floats:
-    """Quantiles (q, p) of each column of (k, p), where minus infinity is the smallest value."""
+    """Quantiles (q, p) of each column of (k, p): the largest of its values that at least a share
+    1 - level of them reaches, so that what is said of a P5 holds for 95 % of the samples."""
     ordered = np.sort(values, axis=0)
-    found = []
-    for level in levels:
-        place = level * (len(ordered) - 1)
-        below = int(place)
-        first = ordered[below].astype(np.float64)
-        second = ordered[min(below + 1, len(ordered) - 1)].astype(np.float64)
-        gap = np.where(np.isfinite(first), second - np.where(np.isfinite(first), first, 0.0), 0.0)
-        found.append(first + (place - below) * gap)
-    return np.array(found)
+    count = len(ordered)
+    # rounding must not take 0.05 times 20 for less than one
+    places = [min(int(level * count + 1e-9), count - 1) for level in levels]
+    return ordered[places].astype(np.float64)
 
 
 def convergence(minimal: Floats, target: float) -> list[tuple[int, Estimate, Estimate]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -97,6 +98,16 @@ def check_free(final: Path, *, force: bool = False, kind: Kind = RUN) -> None:
             f"{final}: exists and is not the directory of {kind.of}, so it is not replaced;"
             " choose another directory"
         )
+
+
+def sync(path: Path) -> None:
+    """Have the system write a file or a directory out; some file systems cannot."""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def is_run_directory(path: Path) -> bool:

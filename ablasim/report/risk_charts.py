@@ -36,6 +36,12 @@ def margin_chart(margins: Floats, summary: Mapping[str, Any]) -> bytes:
         for left, width, tall in zip(edges[:-1], np.diff(edges), share, strict=True):
             colour = margin_class(float(left + 0.5 * width)).colour
             axes.bar(left, tall, width, align="edge", color=colour, edgecolor="#FFFFFF")
+    nothing = len(margins) - len(finite)
+    if nothing:
+        text = f"no lethal zone in {nothing} of {len(margins)} samples"
+        axes.text(
+            0.01, 0.86, text, transform=axes.transAxes, fontsize=9, va="top", color=RED
+        )  # fmt: skip
     for key, dashes in (("p5", ":"), ("p50", "-"), ("p95", ":")):
         value = summary["margin_mm"][key]["value"]
         if value is not None:

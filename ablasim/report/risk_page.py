@@ -20,6 +20,9 @@ from ablasim.scenario.protocol_words import drive_words, duration_s
 
 Group = Mapping[str, Any]
 
+OPEN = "open"
+"""End of an interval for which the samples are too few, or in which no tissue died."""
+
 
 def write_risk_page(directory: Path, summary: Group, margins: NDArray[np.float64]) -> Path:
     """Write ``report.html`` into the directory of a study, with its ``preview.png``.
@@ -36,7 +39,13 @@ def write_risk_page(directory: Path, summary: Group, margins: NDArray[np.float64
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "margin": margin_text, "number": number_text}
+    environment.filters |= {
+        "percent": percent,
+        "margin": margin_words,
+        "number": number_text,
+        "margin_end": lambda end: OPEN if end is None else margin_text(end),
+        "number_end": lambda end: OPEN if end is None else number_text(end, 1),
+    }
     sensitivity = sensitivity_chart(summary)
     page = environment.get_template("risk.html.j2").render(
         summary,
@@ -58,6 +67,11 @@ def write_risk_page(directory: Path, summary: Group, margins: NDArray[np.float64
     return target
 
 
+def margin_words(margin_mm: float | None) -> str:
+    """A margin, or that there is none since no tissue died: the worst that can be."""
+    return "no lethal zone" if margin_mm is None else margin_text(margin_mm)
+
+
 def verdict(summary: Group) -> dict[str, str]:
     """The answer in front: headline, explanation, colour."""
     chance, wanted = (
@@ -71,13 +85,23 @@ def verdict(summary: Group) -> dict[str, str]:
         if chance["value"] >= RISK_CLASSES[0].high or middle is None
         else margin_class(middle).colour
     )
+    capsule = summary["probability"]["margin_below_0_at_the_capsule"]
+    apart = "" if capsule is None else ", its part next to the capsule set apart,"
     return {
-        "headline": f"The zone leaves part of the tumour uncovered in {shown} of the samples.",
+        "headline": f"The zone leaves part of the tumour{apart} uncovered in {shown} of the"
+        " samples.",
         "detail": (
-            f"Conservative first: in 5 % of the samples the minimal margin is {margin_text(low)} or"
-            f" less; median {margin_text(middle)}, 95 %: {margin_text(high)}. Below the target of"
-            f" {target:g} mm: {percent(wanted['value'])} ({percent(wanted['low'])} to"
-            f" {percent(wanted['high'])})."
+            "Conservative first: in 5 % of the samples the minimal margin is"
+            f" {margin_words(low)} or less; median {margin_words(middle)}, 95 %:"
+            f" {margin_words(high)}. Below the target of {target:g} mm: {percent(wanted['value'])}"
+            f" ({percent(wanted['low'])} to {percent(wanted['high'])})."
+        )
+        + (
+            ""
+            if capsule is None
+            else f" Next to the capsule, where no margin can be had, tumour stays uncovered in"
+            f" {percent(capsule['value'])} ({percent(capsule['low'])} to"
+            f" {percent(capsule['high'])})."
         ),
         "colour": colour,
     }

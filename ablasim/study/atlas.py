@@ -266,6 +266,7 @@ def read_atlas(path: Path) -> Atlas:
         for name in ("margin_mm", "volume_ml", "short_axis_mm", "sample_margin_mm"):
             if atlas.values(name).shape[:3] != shape:
                 raise ValueError(f"{name} has not one value per node")
+        atlas.check  # noqa: B018  # raises where it is missing or has other keys
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputFileError(

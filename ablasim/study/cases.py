@@ -6,7 +6,6 @@ Resuming looks at markers and file sizes only.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -21,7 +20,7 @@ from typing import Any
 
 from ablasim import __version__
 from ablasim.errors import InputFileError, ResourceError
-from ablasim.report.atomic import RESOURCE_ERRORS, atomic_directory
+from ablasim.report.atomic import RESOURCE_ERRORS, atomic_directory, sync
 from ablasim.study.sweep_frozen import Sweep, file_sha256
 
 MARKER = "case.json"
@@ -90,7 +89,7 @@ def new_case(sweep: Sweep, number: int) -> Iterator[Path]:
         (folder / MARKER).write_text(text + "\n", encoding="utf-8")
         # What has its name must also survive a loss of power.
         for path in (*paths, folder / MARKER, folder):
-            _sync(path)
+            sync(path)
 
 
 def state_of(sweep: Sweep, number: int) -> State:
@@ -227,13 +226,3 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def _failure_path(sweep: Sweep, number: int) -> Path:
     return sweep.directory / "failed" / f"{case_name(number)}.json"
-
-
-def _sync(path: Path) -> None:
-    """Have the system write a file or a directory out; some file systems cannot."""
-    with contextlib.suppress(OSError):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -43,6 +43,11 @@ ENDS_S = 10.0
 """How long a worker gets to end by itself [s]."""
 
 
+def has_one_thread() -> bool:
+    """Whether this process is such a worker itself."""
+    return all(os.environ.get(name) == value for name, value in ONE_THREAD.items())
+
+
 class Child:
     """One worker process."""
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ablasim.errors import ResourceError, UsageError
 from ablasim.study.displacement import Correction, Pose
 from ablasim.study.samples import Samples
 
@@ -29,6 +30,46 @@ class ChunkStore:
             key: hash of everything that decides the samples; chunks of another one are not read.
         """
         self.directory, self.key = directory, key
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep others from the same chunks while the block runs; where there are no locks, trust.
+
+        Raises:
+            UsageError: another process computes the same results.
+            ResourceError: the place cannot be written.
+        """
+        with self._told():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            stream = self._lock.open("a")
+        with stream:
+            try:
+                import fcntl
+
+                fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except ImportError:
+                pass
+            except BlockingIOError:
+                raise UsageError(
+                    f"{self.directory}: another process computes the samples of these results;"
+                    " wait for it, or choose another output directory"
+                ) from None
+            try:
+                yield
+            finally:
+                self._lock.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # chunks stay for the next time
+                    self.directory.rmdir()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ResourceError(
+                f"{self.directory}: cannot be written: {error.strerror or error}; free some space"
+                " or choose another output directory"
+            ) from error
 
     def load(self, number: int) -> Samples | None:
         """A finished chunk; None where there is none, or a damaged one."""
@@ -52,16 +93,17 @@ class ChunkStore:
             return None
 
     def _write(self, path: Path, **arrays: NDArray[Any]) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
-        try:
-            with part.open("wb") as stream:
-                np.savez(stream, key=np.array(self.key), **arrays)  # type: ignore[arg-type]
-            os.replace(part, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                part.unlink()
-            raise
+        with self._told():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            try:
+                with part.open("wb") as stream:
+                    np.savez(stream, key=np.array(self.key), **arrays)  # type: ignore[arg-type]
+                os.replace(part, path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    part.unlink()
+                raise
 
     def save_correction(self, correction: Correction) -> None:
         """Keep the correction of displaced probes, whole or not at all."""
@@ -95,6 +137,10 @@ class ChunkStore:
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.directory.rmdir()
+
+    @property
+    def _lock(self) -> Path:
+        return self.directory / "lock"
 
     @property
     def _correction(self) -> Path:

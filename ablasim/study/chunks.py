@@ -16,6 +16,7 @@ from pathlib import Path
 from ablasim.errors import AblasimError, Interrupted, ResourceError
 from ablasim.progress import Progress, ProgressCallback
 from ablasim.study.batches import PROCESS_GB, sample_memory
+from ablasim.study.child import has_one_thread
 from ablasim.study.chunk_store import ChunkStore
 from ablasim.study.chunk_worker import WORKER
 from ablasim.study.plan_files import write_plan
@@ -91,8 +92,8 @@ def _in_order(
 
 def in_workers(plan: Plan) -> bool:
     """Whether chunks are computed by other processes: not on a GPU, nor where there is but one
-    chunk, or one core, as in the workers of a sweep."""
-    if plan.chunks == 1 or len(cores()) == 1:
+    chunk, or one core, nor in the workers of a sweep, which have one thread already."""
+    if plan.chunks == 1 or len(cores()) == 1 or has_one_thread():
         return False
     from ablasim.solve.jax_device import pick_device
 

@@ -30,10 +30,13 @@ class VesselCost:
 
     Attributes:
         vessel: with its distance from the tumour.
-        cost: P5, P50, P95 over the samples of margin without it less margin with it [m].
+        cost: P5, P50, P95 over the samples of margin without it less margin with it [m]; empty
+            where in no pair tissue died in both cases.
         with_it, without_it: P(minimal margin < 0).
         with_target, without_target: P(minimal margin < the wanted one).
         samples: pairs that were compared.
+        no_zone: pairs in which no tissue died in one of the cases; they count in the probabilities
+            and not in the cost.
     """
 
     vessel: NearVessel
@@ -43,28 +46,37 @@ class VesselCost:
     with_target: Estimate
     without_target: Estimate
     samples: int
+    no_zone: int = 0
 
     @property
     def sentence(self) -> str:
         """The account in words."""
+        name = self.vessel.name
+        before, after = (_percent(e.value) for e in (self.without_it, self.with_it))
+        if not self.cost:
+            return (
+                f"{name}: without a lethal zone in any sample, this vessel's cost has no length;"
+                f" P(margin < 0) is {after} with it and {before} without it."
+            )
         low, middle, high = (round(estimate.value / MM, 1) + 0.0 for estimate in self.cost)
         spread = f"5 to 95 %: {low:.1f} to {high:.1f} mm"
-        name = self.vessel.name
-        if abs(middle) < SMALLEST_COST_MM:
+        if self.no_zone:
+            spread += f", without the {self.no_zone} samples in which no tissue died"
+        hardly = max(abs(low), abs(middle), abs(high)) < SMALLEST_COST_MM
+        if hardly:
             first = (
                 f"{name}: this vessel hardly changes the margin (median {middle:.1f} mm; {spread})"
             )
-        elif middle > 0.0:
+        elif middle >= 0.0:
             first = f"{name}: this vessel costs {middle:.1f} mm of margin (median; {spread})"
         else:
             first = (
                 f"{name}: with this vessel the margin is {-middle:.1f} mm wider (median; {spread})"
             )
-        before, after = (_percent(e.value) for e in (self.without_it, self.with_it))
         if before == after:
             return f"{first}, and P(margin < 0) is {after} with and without it."
         verb = "raises" if self.with_it.value > self.without_it.value else "lowers"
-        subject = "" if middle >= SMALLEST_COST_MM else "it "
+        subject = "it " if hardly or middle < 0.0 else ""
         return f"{first}, and {subject}{verb} P(margin < 0) from {before} to {after}."
 
 
@@ -83,12 +95,13 @@ def vessel_cost(vessel: NearVessel, having: Samples, lacking: Samples, target: f
     cost = other[both] - one[both]
     return VesselCost(
         vessel=vessel,
-        cost=tuple(quantile(cost, level) for level in LEVELS),
+        cost=tuple(quantile(cost, level) for level in LEVELS) if len(cost) else (),
         with_it=probability(one < 0.0),
         without_it=probability(other < 0.0),
         with_target=probability(one < target),
         without_target=probability(other < target),
         samples=int(good.sum()),
+        no_zone=int(np.count_nonzero(~both)),
     )
 
 

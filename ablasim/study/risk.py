@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,8 @@ def risk(
         force: replace the results of an earlier study in `out`.
 
     Raises:
-        UsageError: no tumour, no uncertain input, an impossible number of samples, or `out` exists.
+        UsageError: no tumour, no uncertain input, an impossible number of samples, `out` exists, or
+            another process computes it.
         ScenarioError: `risk` varies what this scenario does not have.
         ConvergenceError: the solver gave up in too many samples.
         InputFileError, ResourceError, Interrupted: as `run_scenario`.
@@ -157,85 +159,89 @@ def risk(
     place = None if out is None else Path(out)
     if place is not None:
         check_free(place, force=force, kind=RISK)
-    given = scenario.risk or Risk()
-    target = scenario.assessment.target_margin_mm * MM
-    case = prepare(scenario, progress)
-    inputs = uncertain_inputs(scenario, case.problem, case.tissues)
-    if not inputs.varied:
-        raise UsageError("risk: every input is fixed; leave at least one uncertain under risk:")
-    chunk = chunk_size(case.mesh, dtype, max_memory, len(cores()))
-    key = _key(scenario, case, samples, seed, chunk, dtype, device)
-    nominal = run_once(scenario, device=device, progress=progress)
-    near = nominal.margin.vessels if nominal.margin is not None else ()
-    costly = _vessels(scenario, near, heat_sink, vessels)
-    unit = unit_samples(samples, len(inputs.varied), seed)
-    columns = inputs.draw(unit)
-    study = _Study(case, inputs, columns, given, chunk, device, dtype, progress)
-    store = _store(place, "risk", key, resume)
-    correction = study.correction(store, case)
-    plan = study.plan(case, correction, nominal)
-    every = run_chunks(
-        plan,
-        workers=workers,
-        max_memory=max_memory,
-        store=store,
-        enough=lambda s: narrow_enough(s.good().minimal, target, given.interval_half_width),
-        progress=progress,
-    )
-    _refuse_many_failures(every)
-    used = len(every)
-    costs, stores = [], [store]
-    for vessel in costly:
-        other = case.without(vessel.name, progress)
-        own = _store(place, f"without-{vessel.name}", key, resume)
-        lacking = run_chunks(
-            study.plan(other, study.correction(own, other), None, used),
+    with nullcontext() if place is None else _store_of(place, "risk").held():
+        given = scenario.risk or Risk()
+        target = scenario.assessment.target_margin_mm * MM
+        case = prepare(scenario, progress)
+        inputs = uncertain_inputs(scenario, case.problem, case.tissues)
+        if not inputs.varied:
+            raise UsageError("risk: every input is fixed; leave at least one uncertain under risk:")
+        chunk = chunk_size(case.mesh, dtype, max_memory, len(cores()))
+        key = _key(scenario, case, samples, seed, chunk, dtype, device)
+        nominal = run_once(scenario, device=device, progress=progress)
+        near = nominal.margin.vessels if nominal.margin is not None else ()
+        costly = _vessels(scenario, near, heat_sink, vessels)
+        unit = unit_samples(samples, len(inputs.varied), seed)
+        columns = inputs.draw(unit)
+        study = _Study(case, inputs, columns, given, chunk, device, dtype, progress)
+        store = _store(place, "risk", key, resume)
+        correction = study.correction(store, case)
+        plan = study.plan(case, correction, nominal)
+        every = run_chunks(
+            plan,
             workers=workers,
             max_memory=max_memory,
-            store=own,
+            store=store,
+            enough=lambda s: narrow_enough(s.good().minimal, target, given.interval_half_width),
             progress=progress,
-            stage="no sink",
         )
-        costs.append(vessel_cost(vessel, every, lacking, target))
-        stores.append(own)
-    keep = ~every.failed
-    good = every.good()
-    result = RiskResult(
-        summary={},
-        directory=place,
-        samples=good,
-        numbers=np.flatnonzero(keep) + 1,
-        columns={name: values[:used][keep] for name, values in columns.items()},
-        margin=margin_risk(good.minimal, good.volume, target),
-        surface=surface_risk(good.margin, target),
-        points=case.sampler.points,
-        triangles=case.sampler.triangles,
-        zones=_zones(case, plan, good, nominal),
-        sensitivity=sensitivity(
-            inputs.names, unit[:used][keep], good.minimal, features=inputs.features, seed=seed
-        ),
-        heat_sinks=tuple(costs),
-        correction=correction,
-        nominal=nominal,
-        nodes=plan.nodes,
-    )
-    from ablasim.study.risk_files import finish
+        _refuse_many_failures(every)
+        used = len(every)
+        costs, stores = [], [store]
+        for vessel in costly:
+            other = case.without(vessel.name, progress)
+            own = _store(place, f"without-{vessel.name}", key, resume)
+            lacking = run_chunks(
+                study.plan(other, study.correction(own, other), None, used),
+                workers=workers,
+                max_memory=max_memory,
+                store=own,
+                progress=progress,
+                stage="no sink",
+            )
+            costs.append(vessel_cost(vessel, every, lacking, target))
+            stores.append(own)
+        keep = ~every.failed
+        good = every.good()
+        apart = ~case.sampler.counts
+        result = RiskResult(
+            summary={},
+            directory=place,
+            samples=good,
+            numbers=np.flatnonzero(keep) + 1,
+            columns={name: values[:used][keep] for name, values in columns.items()},
+            margin=margin_risk(
+                good.minimal, good.volume, target, good.margin[:, apart] if apart.any() else None
+            ),
+            surface=surface_risk(good.margin, target),
+            points=case.sampler.points,
+            triangles=case.sampler.triangles,
+            zones=_zones(case, plan, good, nominal),
+            sensitivity=sensitivity(
+                inputs.names, unit[:used][keep], good.minimal, features=inputs.features, seed=seed
+            ),
+            heat_sinks=tuple(costs),
+            correction=correction,
+            nominal=nominal,
+            nodes=plan.nodes,
+        )
+        from ablasim.study.risk_files import finish
 
-    facts = {
-        "asked": samples,
-        "seed": seed,
-        "chunk": chunk,
-        "failed": int(every.failed.sum()),
-        "dtype": dtype,
-        "risk_sha256": key,
-        "seconds": time.perf_counter() - begun,
-        "convergence": convergence(good.minimal, target),
-    }
-    done = finish(result, case, inputs, given, facts, force)
-    for kept in stores:
-        if kept is not None:
-            kept.clear()
-    return done
+        facts = {
+            "asked": samples,
+            "seed": seed,
+            "chunk": chunk,
+            "failed": int(every.failed.sum()),
+            "dtype": dtype,
+            "risk_sha256": key,
+            "seconds": time.perf_counter() - begun,
+            "convergence": convergence(good.minimal, target),
+        }
+        done = finish(result, case, inputs, given, facts, force)
+        for kept in stores:
+            if kept is not None:
+                kept.clear()
+        return done
 
 
 @dataclass(frozen=True, eq=False)
@@ -363,10 +369,14 @@ def _store(place: Path | None, name: str, key: str, resume: bool) -> ChunkStore 
     """Where chunks are kept beside the results; None where no results are written."""
     if place is None:
         return None
-    store = ChunkStore(place.with_name(f".{place.name}.{name}"), key)
+    store = _store_of(place, name, key)
     if not resume:
         store.clear()
     return store
+
+
+def _store_of(place: Path, name: str, key: str = "") -> ChunkStore:
+    return ChunkStore(place.with_name(f".{place.name}.{name}"), key)
 
 
 def _key(

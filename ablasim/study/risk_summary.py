@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ablasim.assess.intervals import CONFIDENCE, Estimate
+from ablasim.assess.intervals import CONFIDENCE, Estimate, closed_from
 from ablasim.assess.risk import LEVELS
 from ablasim.frames import MM
 from ablasim.report.palette import NOTICE, margin_class
@@ -71,6 +71,9 @@ def build_summary(
             "margin_below_0": _estimate(result.margin.below_zero),
             "margin_below_target": _estimate(result.margin.below_target),
             "target_margin_mm": result.margin.target / MM,
+            "margin_below_0_at_the_capsule": None
+            if result.margin.apart_below_zero is None
+            else _estimate(result.margin.apart_below_zero),
         },
         "margin_mm": _quantiles(result.margin.margin, MM),
         "zone_volume_ml": _quantiles(result.margin.volume, ML),
@@ -202,7 +205,7 @@ def _vessel(cost: VesselCost, modality: str) -> Group:
         "flag": level,
         "published": text,
         "sentence": cost.sentence,
-        "cost_mm": _quantiles(cost.cost, MM),
+        "cost_mm": _quantiles(cost.cost, MM) if cost.cost else None,
         "margin_below_0": {
             "with": _estimate(cost.with_it), "without": _estimate(cost.without_it)
         },
@@ -210,6 +213,7 @@ def _vessel(cost: VesselCost, modality: str) -> Group:
             "with": _estimate(cost.with_target), "without": _estimate(cost.without_target)
         },
         "samples": cost.samples,
+        "samples_without_a_zone": cost.no_zone,
     }  # fmt: skip
 
 
@@ -229,6 +233,12 @@ def _warnings(result: RiskResult, facts: Mapping[str, Any]) -> list[str]:
     if nowhere:
         found.append(
             f"In {nowhere} samples no tissue died: their margin counts as below any other."
+        )
+    needed = closed_from(LEVELS[0])
+    if len(result.samples) < needed:
+        found.append(
+            f"{len(result.samples)} samples are too few for intervals of P5 and P95, which need"
+            f" {needed}."
         )
     found += list(result.nominal.summary.get("warnings") or ())
     return found

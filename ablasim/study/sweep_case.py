@@ -15,7 +15,7 @@ from ablasim.errors import ResourceError, UsageError
 from ablasim.scenario import Scenario
 from ablasim.study.answer import answer, judged
 from ablasim.study.cases import State, case_directory, new_case, remove_damaged, state_of
-from ablasim.study.sweep_frozen import Sweep
+from ablasim.study.sweep_frozen import ChangedFileError, Sweep, check_files
 from ablasim.study.sweep_plan import Batches, CaseRisk, SweepPlan
 
 if TYPE_CHECKING:
@@ -102,6 +102,9 @@ def compute(sweep: Sweep, number: int, record: RunRecord | None = None) -> dict[
                     write_case(sweep.scenario(number), folder, sweep.plan)
                 else:
                     _write_run(folder, record, sweep.plan)
+                check_files(sweep)  # a label map that was edited meanwhile
+    except ChangedFileError as error:
+        return answer(number, error.exit_code, str(error), stop=True)
     except Exception as error:
         if case_directory(sweep, number).is_dir() and isinstance(error, UsageError):
             return answer(number)  # somebody else was faster

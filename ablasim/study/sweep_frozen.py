@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from typing import Any
 from ablasim import __version__
 from ablasim.errors import InputFileError, Problem, ScenarioError, UsageError
 from ablasim.progress import Progress, ProgressCallback
-from ablasim.report.atomic import Kind, atomic_directory
+from ablasim.report.atomic import Kind, atomic_directory, sync
 from ablasim.report.palette import NOTICE
 from ablasim.safe_yaml import dotted, dump, read_document
 from ablasim.scenario import Scenario, load_scenario, scenario_from_data
@@ -58,6 +58,7 @@ class Sweep:
         batches: cases that are always computed together, so that a resumed sweep repeats the same
             arithmetic; a case in none of them is computed alone.
         sha256: hash of all that.
+        version: of ablasim that planned it.
     """
 
     directory: Path
@@ -69,6 +70,7 @@ class Sweep:
     rows: tuple[tuple[Any, ...], ...]
     batches: tuple[tuple[int, ...], ...]
     sha256: str
+    version: str = __version__
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -157,6 +159,9 @@ def freeze(
         (folder / SCENARIO).write_text(dump(base), encoding="utf-8", newline="\n")
         (folder / "cases").mkdir()
         (folder / "failed").mkdir()
+        # Without the plan the cases are worth nothing: it must survive a loss of power, too.
+        for path in (folder / FROZEN, folder / SCENARIO, folder):
+            sync(path)
     return sweep, invalid
 
 
@@ -169,9 +174,9 @@ def open_sweep(directory: Path) -> Sweep:
     path = directory / FROZEN
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        sha256 = content.pop("sha256")
+        sha256, version = content.pop("sha256"), str(content["ablasim"])
         content = {key: content[key] for key in CONTENT if key in content}
-        sweep = _sweep(directory, content)
+        sweep = replace(_sweep(directory, content), version=version)
     except FileNotFoundError:
         raise InputFileError(
             f"{directory}: no sweep there; make one with `ablasim sweep init PLAN -o {directory}`"
@@ -188,12 +193,22 @@ def open_sweep(directory: Path) -> Sweep:
     return sweep
 
 
+class ChangedFileError(InputFileError):
+    """A file of the scenario is not the one that the sweep was planned with."""
+
+
 def check_inputs(sweep: Sweep) -> None:
-    """Refuse to go on with files that are not those of the plan.
+    """Refuse to go on with files, or an ablasim, that are not those of the plan.
 
     Raises:
-        InputFileError: scenario.yaml, the label map or the mesh has changed.
+        InputFileError: scenario.yaml, the label map or the mesh has changed, or the version.
     """
+    if sweep.version != __version__:
+        raise InputFileError(
+            f"{sweep.directory}: was planned with ablasim {sweep.version}, and this is"
+            f" {__version__}; numbers of two versions are not mixed. Plan the sweep in another"
+            f" directory, or go on with ablasim {sweep.version}"
+        )
     path = sweep.directory / SCENARIO
     if path.is_file() and file_sha256(path) != sweep.scenario_sha256:
         raise InputFileError(
@@ -201,9 +216,18 @@ def check_inputs(sweep: Sweep) -> None:
             " and are not mixed with others. Plan the edited scenario in another directory, or"
             f" remove this file ({FROZEN} holds the scenario)"
         )
+    check_files(sweep)
+
+
+def check_files(sweep: Sweep) -> None:
+    """Refuse a label map or a mesh that is not the one of the plan.
+
+    Raises:
+        ChangedFileError: it has changed.
+    """
     for file, expected in sweep.files.items():
         if file_sha256(Path(file)) != expected:
-            raise InputFileError(
+            raise ChangedFileError(
                 f"{file}: has changed since the sweep was planned; finished cases belong to the old"
                 " file and are not mixed with others. Put it back, or plan the sweep in another"
                 " directory"

@@ -40,15 +40,17 @@ def sweep_lock(directory: Path, shard: tuple[int, int] | None) -> Iterator[tuple
         if shard is None:
             _take(whole, shared=False, what=f"{directory}: this sweep")
             yield (whole.fileno(),)
+            whole.truncate(0)  # those who share it next leave no note of their own
             return
         _take(whole, shared=True, what=f"{directory}: this sweep (not a shard of it)")
         folder = directory / "shards"
         with _told(folder):
             folder.mkdir(exist_ok=True)
-        _refuse_other_division(folder, shard[1])
         name = f"{shard[0]}-of-{shard[1]}"
         mine = stack.enter_context(_opened(folder / f"{name}.lock"))
         _take(mine, shared=False, what=f"{directory}: shard {shard[0]}/{shard[1]}")
+        # With its own lock held: of two divisions that begin together, one at least sees the other.
+        _refuse_other_division(folder, shard[1])
         yield whole.fileno(), mine.fileno()
 
 

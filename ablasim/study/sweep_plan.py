@@ -276,7 +276,7 @@ def read_plan(source: Path | str | Mapping[str, Any]) -> PlanSource:
     """
     given: Scenario | None = None
     if isinstance(source, Mapping):
-        data = dict(source)
+        data = {key: _plain(value) for key, value in source.items()}
         if isinstance(data.get("scenario"), Scenario):
             given = data["scenario"]
             data["scenario"] = f"{given.name}.yaml"
@@ -323,6 +323,11 @@ def _axis(name: str, entry: Any, document: Document, problems: list[Problem]) ->
         return axis
     if isinstance(axis, Range) and axis.count > CASES_WITHOUT_ASKING:
         return axis  # evenly spaced: no two alike
+    for value in _numbers_of(axis):
+        if not math.isfinite(value):
+            message = f"got {value!r}; must be a finite number"
+            problems.append(Problem(dotted(path), document.line_of(path), message))
+            return None
     seen: list[Any] = []
     for value in axis.values():
         if value in seen:
@@ -331,6 +336,32 @@ def _axis(name: str, entry: Any, document: Document, problems: list[Problem]) ->
             return None
         seen.append(value)
     return axis
+
+
+def _plain(value: Any) -> Any:
+    """A value of a plan from Python without NumPy's types, as a file has it."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value
+
+
+def _numbers_of(axis: Grid | Range | Levels) -> Iterator[float]:
+    """Every number that an axis gives a case, inside points and levels as well."""
+    todo: list[Any] = list(axis.values())
+    if isinstance(axis, Levels):
+        todo += axis.levels.values()
+    while todo:
+        value = todo.pop()
+        if isinstance(value, Mapping):
+            todo += value.values()
+        elif isinstance(value, list | tuple):
+            todo += value
+        elif isinstance(value, int | float):
+            yield value
 
 
 def _checked[Part: Section](

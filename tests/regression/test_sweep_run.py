@@ -23,7 +23,7 @@ from tiny_sweep import write_plan  # noqa: E402
 
 import ablasim  # noqa: E402
 from ablasim import cli  # noqa: E402
-from ablasim.errors import Interrupted, ResourceError  # noqa: E402
+from ablasim.errors import InputFileError, Interrupted, ResourceError  # noqa: E402
 from ablasim.progress import Progress  # noqa: E402
 from ablasim.study.cases import State, case_directory, state_of  # noqa: E402
 from ablasim.study.sweep_case import compute  # noqa: E402
@@ -277,6 +277,25 @@ def test_an_edited_scenario_is_refused(sweep: Sweep, capsys: pytest.CaptureFixtu
     scenario.write_text(scenario.read_text().replace("duration_s: 240", "duration_s: 120"))
     assert cli.main(["sweep", "run", str(sweep.directory), "-q"]) == INPUT_FILE
     assert "scenario.yaml: was edited since" in capsys.readouterr().err
+
+
+def test_a_mesh_edited_while_it_is_used_stops_the_sweep(tmp_path: Path, expected: Tables) -> None:
+    """Catches one table from two anatomies: the case under way is dropped, the others stay."""
+    found = freeze(read_plan(write_plan(tmp_path, POWERS, SPEEDS)), tmp_path / "out")[0]
+    mesh = tmp_path / "tiny.msh"
+    before = mesh.read_bytes()
+
+    def edit(event: Progress) -> None:
+        if event.fraction > 0.2:
+            mesh.write_bytes(before + b"\n")
+
+    with pytest.raises(InputFileError, match=r"tiny\.msh: has changed since the sweep was planned"):
+        run_sweep(found.directory, workers=1, progress=edit)
+    done = [n for n in range(1, CASES + 1) if state_of(found, n) is State.done]
+    assert 1 <= len(done) < CASES and not list((found.directory / "failed").iterdir())
+    mesh.write_bytes(before)
+    run_sweep(found.directory, workers=2)
+    assert tables_of(found.directory) == expected
 
 
 def test_interrupted(sweep: Sweep, expected: Tables) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ablasim.assess.intervals import probability, quantile, wilson
+from ablasim.assess.intervals import closed_from, probability, quantile, wilson
 from ablasim.study.inputs import unit_samples
 
 
@@ -35,6 +35,25 @@ def test_quantile_interval_covers_any_distribution() -> None:
             assert got.low <= got.value <= got.high
             hits += got.low <= exact <= got.high
         assert 0.92 <= hits / 400 <= 1.0
+
+
+@pytest.mark.parametrize("count", [8, 16, 32, 71, 72, 128])
+def test_quantile_intervals_of_few_samples_are_open(count: int) -> None:
+    """Catches an end at the extreme sample that covers far less than it says: exact coverage of
+    the interval of P5 and P95 of a uniform distribution by the beta distribution of its ends."""
+    assert closed_from(0.05) == closed_from(0.95) == 72
+    ordered = np.arange(count, dtype=float)
+    for level in (0.05, 0.5, 0.95):
+        found = quantile(ordered, level)
+        below = 0.0 if found.low == -np.inf else stats.beta.sf(
+            level, found.low + 1, count - found.low
+        )  # fmt: skip
+        above = 0.0 if found.high == np.inf else stats.beta.cdf(
+            level, found.high + 1, count - found.high
+        )  # fmt: skip
+        assert below + above <= 0.05
+    assert np.isfinite(quantile(ordered, 0.05).low) == (count >= 72)
+    assert np.isfinite(quantile(ordered, 0.95).high) == (count >= 72)
 
 
 def test_quantile_with_no_zone() -> None:

@@ -42,8 +42,9 @@ from ablasim.study.batches import (
 )
 from ablasim.study.calibration import true_margins
 from ablasim.study.case import prepare
+from ablasim.study.child import ONE_THREAD
 from ablasim.study.chunk_store import ChunkStore
-from ablasim.study.chunks import run_chunks, worker_error, workers_for
+from ablasim.study.chunks import in_workers, run_chunks, worker_error, workers_for
 from ablasim.study.displacement import Correction, MovedField, no_correction
 from ablasim.study.heat_sink import chosen_vessels, vessel_cost
 from ablasim.study.inputs import unit_samples
@@ -320,6 +321,41 @@ def test_a_damaged_chunk_is_computed_again(tmp_path: Path) -> None:
     assert store.load(0) is None and not path.exists()
 
 
+def test_two_studies_of_one_result_are_refused(out: Path, tiny: Path) -> None:
+    """Catches two processes that delete each other's chunks."""
+    place = tiny.parent / "held"
+    words = ["risk", str(tiny), "-o", str(place), "-n", "8", "-q", "--device", "cpu"]
+    with ChunkStore(tiny.parent / ".held.risk", "").held():
+        assert main(words) == 2
+        with pytest.raises(UsageError, match="another process computes"):
+            ablasim.risk(load_scenario(tiny), samples=8, out=place, device="cpu")
+    assert not list(tiny.parent.glob(".held*"))
+
+
+def test_a_place_that_cannot_be_written_is_told_at_once(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is computed; a parent that is a file stands for a missing permission."""
+    (tiny.parent / "file").touch()
+    monkeypatch.setattr("ablasim.study.risk.prepare", None)
+    with pytest.raises(ResourceError, match="cannot be written"):
+        ablasim.risk(load_scenario(tiny), samples=8, out=tiny.parent / "file" / "out")
+
+
+def test_a_process_with_one_thread_computes_by_itself(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches workers of a cluster, not pinned, that start others, all of them on one core."""
+    case, none = prepare(scenario), np.empty(0, dtype=np.int64)
+    columns = {"sigma": np.ones(64)}
+    plan = Plan(case, columns, no_correction(""), None, none, 16, "cpu", "float64")
+    monkeypatch.setattr("ablasim.study.chunks.cores", lambda: [0, 1, 2, 3])
+    assert in_workers(plan)
+    for name, value in ONE_THREAD.items():
+        monkeypatch.setenv(name, value)
+    assert not in_workers(plan)
+
+
 def test_statistics_of_margins() -> None:
     minimal = np.linspace(-1.0, 3.0, 401) * MM
     found = margin_risk(minimal, minimal + 1.0, 2.0 * MM)
@@ -340,10 +376,29 @@ def test_risk_of_every_point() -> None:
     np.testing.assert_allclose(found.probability, [0.25, 0.0, 0.5])
     np.testing.assert_allclose(found.below_target, [0.75, 0.75, 1.0])
     assert (found.low <= found.probability).all() and (found.probability <= found.high).all()
-    np.testing.assert_allclose(
-        columnwise_quantiles(margin[:, :2], (0.05, 0.5)), np.quantile(margin[:, :2], (0.05, 0.5), 0)
-    )
     assert columnwise_quantiles(margin, (0.05,))[0, 2] == -np.inf
+
+
+@pytest.mark.parametrize("count", [8, 16, 20, 60, 100, 256])
+def test_what_is_said_of_a_quantile_holds_at_every_point(count: int) -> None:
+    """Catches a conservative zone with points where tissue died in fewer samples than it says."""
+    values = np.random.default_rng(count).normal(size=(count, 50)).astype(np.float32)
+    values[0] = -1e3
+    for level, found in zip((0.05, 0.5, 0.95), columnwise_quantiles(values, (0.05, 0.5, 0.95)),
+                            strict=True):  # fmt: skip
+        reached = (values >= found).sum(axis=0)
+        assert (reached >= (1.0 - level) * count - 1e-6).all()
+        more = (values > found).sum(axis=0)
+        assert (more < (1.0 - level) * count + 1e-6).all()
+
+
+def test_the_part_at_the_capsule_has_a_probability_of_its_own() -> None:
+    minimal, apart = np.full(10, 2.0), np.full((10, 3), 1.0)
+    apart[:6, 1] = -0.5
+    found = margin_risk(minimal, minimal, 5.0, apart)
+    assert found.below_zero.value == 0.0
+    assert found.apart_below_zero is not None and found.apart_below_zero.value == 0.6
+    assert margin_risk(minimal, minimal, 5.0).apart_below_zero is None
 
 
 def test_correction_is_interpolated_axis_by_axis() -> None:
@@ -392,6 +447,28 @@ def test_the_account_of_a_vessel() -> None:
     )
     same = vessel_cost(vessel, margins(without), margins(without + 0.1 * MM), 5.0 * MM)
     assert "hardly changes the margin" in same.sentence
+    assert "and it raises P(margin < 0) from 9 % to 10 %" in same.sentence
+
+
+def test_a_vessel_that_costs_much_in_some_samples_is_no_trifle() -> None:
+    """Catches a word about the median alone."""
+    having = np.linspace(1.0, 9.0, 100) * MM
+    cost = np.where(np.arange(100) < 30, 4.0, 0.2) * MM
+    vessel = NearVessel("porta", "portal_vein", 6 * MM, 1 * MM)
+    found = vessel_cost(vessel, margins(having), margins(having + cost), 5.0 * MM)
+    assert "hardly" not in found.sentence and "0.2 to 4.0 mm" in found.sentence
+
+
+def test_a_vessel_where_no_tissue_dies() -> None:
+    """No length can be stated; pairs without a zone are told, and count in the probabilities."""
+    vessel = NearVessel("porta", "portal_vein", 6 * MM, 1 * MM)
+    nowhere, two = np.full(10, -np.inf), np.full(10, 2.0) * MM
+    found = vessel_cost(vessel, margins(nowhere), margins(nowhere), 5.0 * MM)
+    assert found.cost == () and found.no_zone == 10 and "has no length" in found.sentence
+    mixed = np.where(np.arange(10) < 3, -np.inf, 1.0 * MM)
+    found = vessel_cost(vessel, margins(mixed), margins(two), 5.0 * MM)
+    assert found.no_zone == 3 and found.with_it.value == 0.3
+    assert "without the 3 samples in which no tissue died" in found.sentence
 
 
 def test_vessels_by_the_clinical_rule() -> None:

@@ -34,10 +34,13 @@ def test_every_prior_has_a_source_or_says_that_it_has_none() -> None:
         for tissue in catalogue.prior_tissues(name) or ("",):
             prior = catalogue.prior(name, tissue)
             assert prior.source
-            assert prior.assumed == prior.source.startswith("assumed here; no source")
+            assert prior.assumed == ("no source" in prior.source)
     # physics.md has these from memory only
     assert catalogue.prior("probe_position").assumed
     assert catalogue.prior("net_power").assumed
+    # a source for the choices, none for their weights
+    assert catalogue.prior("perfusion_shutdown").assumed
+    assert catalogue.prior("death_criterion").assumed
 
 
 def test_moments_of_the_samples() -> None:

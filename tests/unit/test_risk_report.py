@@ -74,10 +74,16 @@ def test_the_verdict_never_speaks_of_recurrence() -> None:
     summary = {
         "probability": {
             "margin_below_0": chance, "margin_below_target": chance, "target_margin_mm": 5.0,
+            "margin_below_0_at_the_capsule": None,
         },
         "margin_mm": {key: {"value": v} for key, v in (("p5", None), ("p50", 1.7), ("p95", 4.0))},
     }  # fmt: skip
     found = verdict(summary)
     assert "31 % (26 % to 37 %)" in found["headline"]
     assert "recur" not in found["headline"] + found["detail"]
-    assert "\N{EN DASH}" in found["detail"], "a margin without a zone is a dash"
+    assert "minimal margin is no lethal zone or less" in found["detail"]
+    assert "capsule" not in found["headline"] + found["detail"]
+    summary["probability"]["margin_below_0_at_the_capsule"] = chance | {"value": 0.6}
+    found = verdict(summary)
+    assert "its part next to the capsule set apart, uncovered in 31 %" in found["headline"]
+    assert "tumour stays uncovered in 60 % (26 % to 37 %)" in found["detail"]

@@ -250,6 +250,28 @@ def test_a_batch_has_cases_of_about_the_same_strength(folder: Path) -> None:
     assert sweep.batches == ((1, 3, 5, 7), (2, 4, 6, 8))
 
 
+def test_numbers_of_a_plan_are_finite_and_numpys_are_taken(folder: Path) -> None:
+    for axis in ([np.inf, 30.0], {"grid": [float("nan")]}, {"levels": {"a": {"x": [1.0, np.nan]}}}):
+        with pytest.raises(ScenarioError, match="must be a finite number"):
+            read_plan(plan_of(folder, {"protocol.power_W": axis}))
+    plan = read_plan(plan_of(folder, {"protocol.power_W": np.arange(20, 50, 10)})).plan
+    assert plan.count() == 3
+    sweep, _ = freeze(
+        read_plan(plan_of(folder, {"protocol.power_W": list(np.arange(20, 50, 10))})),
+        folder / "out",
+    )
+    assert sweep.rows == ((20,), (30,), (40,))
+
+
+def test_another_version_does_not_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches one table from two versions of ablasim."""
+    freeze(read_plan(write_plan(folder)), folder / "out")
+    check_inputs(open_sweep(folder / "out"))
+    monkeypatch.setattr("ablasim.study.sweep_frozen.__version__", "9.9.9")
+    with pytest.raises(InputFileError, match=r"planned with ablasim .* this is 9\.9\.9"):
+        check_inputs(open_sweep(folder / "out"))
+
+
 def test_the_same_plan_again_changes_nothing(folder: Path) -> None:
     sweep, _ = freeze(read_plan(write_plan(folder)), folder / "out")
     again, _ = freeze(read_plan(write_plan(folder)), folder / "out")
