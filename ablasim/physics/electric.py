@@ -41,7 +41,7 @@ def drying_share(elapsed: Any, xp: Any = np) -> Any:
     return -xp.expm1(-elapsed / DRYING_SECONDS)
 
 
-def drying_moment(elapsed: float) -> float:
+def drying_moment(elapsed: Any, xp: Any = np) -> Any:
     """Moment of a time [s], as a share of it [1], whose heat a dried point goes towards.
 
     Where the heat that it follows changes evenly, x' = (p(t) - x)/tau leads in h exactly to
@@ -49,9 +49,23 @@ def drying_moment(elapsed: float) -> float:
     short times, the end of long ones.
     """
     ratio = elapsed / DRYING_SECONDS
-    if ratio < 1e-3:  # differences of large numbers; the next term is ratio^3/720
-        return 0.5 + ratio / 12.0
-    return float(1.0 / -np.expm1(-ratio) - 1.0 / ratio)
+    short = ratio < 1e-3  # differences of large numbers; the next term is ratio^3/720
+    safe = xp.where(short, 1.0, ratio)
+    return xp.where(short, 0.5 + ratio / 12.0, 1.0 / -xp.expm1(-safe) - 1.0 / safe)
+
+
+def drying_follows(heat: Any, now: Any, change: Any, elapsed: Any, xp: Any = np) -> Any:
+    """Heat after some time that follows with the delay of a dried point.
+
+    Args:
+        heat: that follows, at the start (n,) [W].
+        now: what it follows, at the start (n,) [W].
+        change: of that during the time, in which it changes evenly (n,) [W].
+        elapsed: the time [s].
+        xp: numpy or jax.numpy.
+    """
+    towards = xp.maximum(now + drying_moment(elapsed, xp) * change, 0.0)
+    return heat + drying_share(elapsed, xp) * (towards - heat)
 
 
 def far_field_conductance(

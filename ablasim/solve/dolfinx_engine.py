@@ -179,7 +179,7 @@ class DolfinxEngine:
             used = None if pattern is None else pattern.ahead(step)
             found = None if used is None else watts * used.heat
             constant = constant + self.matrices.load(self.share.own(found))
-        driven, delayed = self.sources.driven(state, step, drive)
+        driven, unscaled = self.sources.driven(state, step, drive)
         now = state.temperature[0]
         flowing = heat.blood.flowing(state.hot_seconds)
         slope = np.zeros(self.share.owned)
@@ -217,6 +217,13 @@ class DolfinxEngine:
         delivered = self.share.total((driven + constant).sum())
         flows = np.array([delivered, moved.perfusion, moved.boundary, *moved.walls])
         account = keep * state.account + gain * step * flows
+        wanted, delayed = driven, unscaled
+        if not drive.off:
+            present = voltage_squared(drive.limits(), field.conductance) * field.heat
+            dried = moved.temperature > self.problem.laws.vaporisation_band[1]
+            wanted, followed = self.sources.wanted(state, step, drive, present, dried)
+            # in coarse steps what drove goes on, which cannot swing
+            delayed = followed if self.sources.fine else unscaled
         new = replace(
             self._with_field(state, field),
             stored=moved.stored,
@@ -235,7 +242,8 @@ class DolfinxEngine:
         if pattern is not None and after is not None and used is not None:
             powers = 0.5 * (pattern.powers + used.powers)
             new = replace(new, pattern=after.stepped(step, watts, powers).pack())
-        report = self._report(state, new, moved, field, guess, driven, lack, step, drive, flowing)
+        lack = lack + wanted - driven
+        report = self._report(state, new, moved, field, guess, lack, step, drive, flowing)
         return new, report
 
     def _report(
@@ -245,7 +253,6 @@ class DolfinxEngine:
         moved: Moved,
         field: UnitField,
         guess: Floats,
-        driven: Floats,
         lack: Floats,
         step: float,
         drive: Drive,
@@ -253,20 +260,20 @@ class DolfinxEngine:
     ) -> Report:
         """Error of the step, and what the history shows.
 
-        `lack` is what the extrapolated heat of antennas lacked at the end of the step (p,) [W].
+        `lack` is what the extrapolated heat lacked at the end of the step (p,) [W].
         """
         heat, share = self.heat, self.share
         temperature = moved.temperature
         _, gain = increment(self.options.scheme, step, state.past)
         distance = error_share(self.options.scheme, step, state.past) * (temperature - guess)
-        after = voltage_squared(drive.limits(), field.conductance) * field.heat
-        wanted = driven if drive.off else self.sources.wanted(state, step, drive, after)
         span = gain * step
         stored = heat.weight * heat.capacity(temperature) / span
         dried = temperature > self.problem.laws.vaporisation_band[1]
-        # a dried point follows its neighbours within milliseconds: damped by its own rate
-        rates = stored + np.where(dried, heat.rates(temperature), 0.0)
-        shift = heat.free * (distance * stored / rates + (wanted - driven + lack) / rates)
+        # A dried point follows its neighbours within milliseconds: damped by its own rate, but not
+        # in fine steps, which resolve when it dries.
+        damped = dried & (not self.sources.fine)
+        rates = stored + np.where(damped, heat.rates(temperature), 0.0)
+        shift = heat.free * (distance * stored / rates + lack / rates)
         shift = np.minimum(np.abs(shift), MOST_SHIFT)
         warm = temperature - heat.blood_temperature > 1.0
         wrong, heated, dry, rise = share.total(

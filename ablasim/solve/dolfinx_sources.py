@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablasim.physics import microwave
-from ablasim.physics.electric import drying_moment, drying_share
+from ablasim.physics.electric import drying_follows, drying_moment, drying_share
 from ablasim.physics.generator import Drive, voltage_squared
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve.dolfinx_matrices import Matrices
@@ -49,7 +49,7 @@ class Sources:
             electric: the potential problem, None without electrodes.
             fine_steps: see `StepControl.fine_steps`.
         """
-        self.most_gain = 1.0 if fine_steps else DRIED_GAIN
+        self.fine = fine_steps
         self.share, self.matrices = share, matrices
         self.whole, self.facts, self.electric = problem, facts, electric
         self.absorption = np.zeros(len(share.points))
@@ -63,7 +63,7 @@ class Sources:
         return np.asarray(drive.scale(float(state.conductance)) * state.unit_heat)
 
     def driven(self, state: State, step: float, drive: Drive) -> tuple[Floats, Floats]:
-        """Driven heat at the end of a step, and that which the next one goes on from (p,) [W].
+        """Driven heat at the end of a step, and the same not scaled to the power (p,) [W].
 
         It is extrapolated from the last two potentials; that of dried points is delayed.
         """
@@ -71,22 +71,36 @@ class Sources:
         if drive.off:
             return now, now
         change = step / past * (now - state.past_heat) if past > 0.0 else np.zeros_like(now)
-        share = min(float(drying_share(step)), self.most_gain)
-        follows = np.maximum(now + drying_moment(step) * change, 0.0)
-        delayed = state.delayed + share * (follows - state.delayed)
+        if self.fine:
+            delayed = drying_follows(self._start(state, now), now, change, step)
+        else:
+            share = min(float(drying_share(step)), DRIED_GAIN)
+            follows = np.maximum(now + drying_moment(step) * change, 0.0)
+            delayed = state.delayed + share * (follows - state.delayed)
         driven = np.where(self._is_delayed(state), delayed, now + change)
         return self._within_power(driven, state, drive), driven
 
-    def wanted(self, state: State, step: float, drive: Drive, after: Floats) -> Floats:
-        """What the heat at the end of a step should have been (p,) [W].
+    def wanted(
+        self, state: State, step: float, drive: Drive, after: Floats, dried: NDArray[np.bool_]
+    ) -> tuple[Floats, Floats]:
+        """What the heat at the end of a step should have been, and what the delayed heat is there
+        (p,) [W].
 
-        `after` is what the potential gives there.
+        Args:
+            state: at the start of the step.
+            step: its length [s].
+            drive: over the step.
+            after: what the potential gives at its end (p,) [W].
+            dried: points that are dried there (p,).
         """
         now = self.present(state, drive)
-        follows = now + drying_moment(step) * (after - now)
-        delayed = state.delayed + drying_share(step) * (follows - state.delayed)
-        wanted = np.where(self._is_delayed(state), delayed, after)
-        return self._within_power(wanted, state, drive)
+        delayed = drying_follows(self._start(state, now), now, after - now, step)
+        late = self._is_delayed(state) | (dried & self.fine)
+        return self._within_power(np.where(late, delayed, after), state, drive), delayed
+
+    def _start(self, state: State, now: Floats) -> Floats:
+        """What the delayed heat goes on from (p,) [W]."""
+        return np.where(np.isfinite(state.delayed), state.delayed, now)
 
     def _within_power(self, heat: Floats, state: State, drive: Drive) -> Floats:
         """Heat (p,) [W] scaled to the power where that is held, whatever was extrapolated or

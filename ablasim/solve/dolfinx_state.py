@@ -24,8 +24,8 @@ class State:
         potential, volts, unit_heat: as in UnitField.
         conductance: [S].
         past_heat: driven heat at the start of the step before (p,) [W].
-        delayed: at the end of the step before, not yet scaled to the power: what a dried point goes
-            on from (p,) [W]; NaN where there is none.
+        delayed: at the end of the step before, not scaled to the power: what the heat of a dried
+            point goes on from (p,) [W]; NaN where there is none.
         pattern: of microwave antennas, packed, on rank 0; empty elsewhere and without their field.
         hot_seconds: how long each branch has had a wall that coagulates blood (c,) [s].
         damage: under the death models; None where they are not carried.

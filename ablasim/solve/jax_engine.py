@@ -151,6 +151,7 @@ class JaxEngine:
                 unit_heat=absorbed(self.absorption, start),
                 conductance=self._spread(np.array(1.0)),
                 past_heat=zero,
+                delayed=zero,
                 past_step=self._spread(np.array(0.0)),
                 pattern=NO_PATTERN,
                 hot_seconds=self._spread(np.zeros(self._branches)),
@@ -247,7 +248,15 @@ class JaxEngine:
                     lack = 0.5 * (pattern.heat + after.heat) - used.heat
                     misplaced = self._point_values(watts * lack)
             new, report = self._close(
-                self.heat, mesh, state, moved, field, control, self.death, misplaced
+                self.heat,
+                mesh,
+                state,
+                moved,
+                field,
+                control,
+                self._most_gain,
+                self.death,
+                misplaced,
             )
             if pattern is not None and after is not None and self.problem.microwave is not None:
                 new = replace(new, pattern=after.stepped(step, watts, used.powers).pack())
@@ -332,7 +341,7 @@ class JaxEngine:
                 state = self._renew_pattern(state)
                 return replace(state, past_step=jnp.zeros_like(state.past_step))
             ratio = self._put(self._rise(state, before, after))
-            return replace(state, past_heat=ratio * state.past_heat)
+            return replace(state, past_heat=ratio * state.past_heat, delayed=ratio * state.delayed)
 
     def _rise(self, state: State, before: Drive, after: Drive) -> float | Floats:
         """By what another drive heats more."""

@@ -18,7 +18,7 @@ from ablasim.mesh_cut import tet_fraction_above
 from ablasim.physics import damage, microwave
 from ablasim.physics.blood import STASIS_SECONDS, STASIS_WALL_C
 from ablasim.physics.damage import Damage, DeathModels
-from ablasim.physics.electric import drying_share
+from ablasim.physics.electric import drying_follows, drying_share
 from ablasim.physics.generator import voltage_squared
 from ablasim.solve.electric import Electric
 from ablasim.solve.heat import Heat
@@ -62,8 +62,10 @@ class State:
         volts: on the conductors for one volt of the generator (K,).
         unit_heat: heat per point for one volt, or one watt of a microwave generator (n,) [W].
         conductance: [S].
-        past_heat: driven heat at the start of the step before; where dried that in its middle, not
-            yet scaled to the power (n,) [W].
+        past_heat: driven heat at the start of the step before (n,) [W].
+        delayed: what the heat of a dried point goes on from, not scaled to the power (n,) [W]. In
+            fine steps every point has one, that follows its driven heat; in others it is the heat
+            in the middle of the step before where dried, and else `past_heat`.
         past_step: its length [s]; 0 where there is none to extrapolate from.
         pattern: of microwave antennas, packed (see `field_heat`); empty without their field.
         hot_seconds: how long each branch of a stream has had a wall that coagulates blood (c,) [s];
@@ -80,6 +82,7 @@ class State:
     unit_heat: Array
     conductance: Array
     past_heat: Array
+    delayed: Array
     past_step: Array
     pattern: Any
     hot_seconds: Array
@@ -155,18 +158,18 @@ def move_heat(
 ) -> Moved:
     """The RKC2 step, its source and perfusion extrapolated to the middle of the step.
 
-    `most_gain` is the most of the way that a dried point's heat goes in one step.
+    `most_gain` is the most of the way that a dried point's heat goes in one step; 1 in fine steps.
     """
     heat = _with_flow(heat, state.hot_seconds)
     step, limits = control[0], control[1:]
     heat = replace(heat, perfusion=_perfusion_midway(heat, state, step, death))
     now = voltage_squared(limits, state.conductance, jnp) * state.unit_heat
     fresh = state.past_step <= 0
-    # Linear extrapolation: second order in time at no cost. Where tissue has dried, the heat
-    # follows sigma with a delay, here from the middle of the step before to that of this one.
+    # Linear extrapolation: second order in time at no cost.
     ahead = jnp.where(fresh, 0.0, 0.5 * step / jnp.where(fresh, 1.0, state.past_step))
-    share = jnp.minimum(drying_share(_middles(state, step), jnp), most_gain)
-    driven = now + jnp.where(_delayed(heat, state), share - 1.0, ahead) * (now - state.past_heat)
+    change = ahead * (now - state.past_heat)
+    delayed = _midway(state, now, change, step, most_gain)
+    driven = jnp.where(_delayed(heat, state), delayed, now + change)
     factor = _to_power(driven, now, limits, state.conductance)
     driven = driven * factor
     enthalpy, error, flows = rkc_step(heat, state.enthalpy, driven + constant, step, stages, table)
@@ -182,6 +185,7 @@ def close_step(
     moved: Moved,
     field: UnitField,
     control: Array,
+    most_gain: Array,
     death: Death | None = None,
     misplaced: Array | None = None,
 ) -> tuple[State, Report]:
@@ -196,11 +200,13 @@ def close_step(
     after = voltage_squared(limits, field.conductance, jnp) * field.heat
     suffered = jax.tree.map(written, _suffer(heat, state, moved.temperature, step, death))
     peak = jnp.maximum(state.peak, moved.temperature)
+    fine, dried = most_gain >= 1.0, _dried(heat, moved.temperature)
     wanted = 0.5 * (now + after)
-    # of a dried point the heat at the end of what the delay covers: sees it swing, errs high
+    # in coarse steps the heat at the end of what the delay covers: sees it swing, errs high
     share = drying_share(_middles(state, step), jnp)
-    late = state.past_heat + share * (wanted - state.past_heat)
-    wanted = jnp.where(_delayed(heat, state), late, wanted)
+    swinging = state.delayed + share * (wanted - state.delayed)
+    late = jnp.where(fine, _midway(state, now, wanted - now, step, most_gain), swinging)
+    wanted = jnp.where(_delayed(heat, state) | (fine & dried), late, wanted)
     lag = wanted * _to_power(wanted, now, limits, state.conductance) - moved.driven
     lag = lag if misplaced is None else lag + misplaced
     if state.past_temperature is not None:
@@ -210,12 +216,12 @@ def close_step(
         middle = 0.5 * (heat.temperature(state.enthalpy) + moved.temperature)
         lag = lag - (ends - moved.perfusion) * (middle - heat.constants[0])
     lag = heat.free * step * lag / heat.volume
-    # A dried point follows its neighbours within milliseconds; what the estimate says of it is
-    # damped by its own rate, as an implicit filter would.
-    dried = _dried(heat, moved.temperature)
+    # A dried point follows its neighbours within milliseconds; in coarse steps what the estimate
+    # says of it is damped by its own rate, as an implicit filter would. Fine ones resolve when it
+    # dries: undamped, a first roll-off is twice as near for half as many steps again.
     sinks = full(heat.perfusion) + full(heat.wall)
     rate = (heat.factor * heat.diagonal + sinks) / (heat.volume * full(heat.dry))
-    local = (moved.error + lag) / jnp.where(dried, 1.0 + step * rate, 1.0)
+    local = (moved.error + lag) / jnp.where(dried & ~fine, 1.0 + step * rate, 1.0)
     shift = heat.temperature(moved.enthalpy + local) - moved.temperature
     shift = written(jnp.minimum(jnp.abs(shift), MOST_SHIFT))
     warm = jnp.where(moved.temperature - heat.constants[0] > 1.0, heat.volume, 0.0).sum(axis=0)
@@ -253,7 +259,12 @@ def close_step(
         volts=field.volts,
         unit_heat=field.heat,
         conductance=field.conductance,
-        past_heat=jnp.where(dried, moved.driven / moved.factor, now),
+        past_heat=now,
+        delayed=jnp.where(
+            fine,
+            drying_follows(_start(state, now), now, after - now, step, jnp),
+            jnp.where(dried, moved.driven / moved.factor, now),
+        ),
         past_step=step,
         hot_seconds=hot_seconds,
         damage=suffered,
@@ -403,6 +414,23 @@ def _to_power(driven: Array, now: Array, limits: Array, conductance: Array) -> A
 def _delayed(heat: Heat, state: State) -> Array:
     """Points whose heat follows that of the step before with a delay (n,)."""
     return _dried(heat, heat.temperature(state.enthalpy)) & (state.past_step > 0)
+
+
+def _start(state: State, now: Array) -> Array:
+    """What the delayed heat of fine steps goes on from (n,) [W]."""
+    return jnp.where(state.past_step > 0, state.delayed, now)
+
+
+def _midway(state: State, now: Array, change: Array, step: Array, most_gain: Array) -> Array:
+    """Delayed heat in the middle of a step (n,) [W].
+
+    In fine steps it follows, from the start of this one, what changes evenly by `change` up to its
+    middle. In coarse ones that would swing: it goes on from the middle of the step before, at most
+    `most_gain` of the way to what drives at the start of this one.
+    """
+    follows = drying_follows(_start(state, now), now, change, 0.5 * step, jnp)
+    share = jnp.minimum(drying_share(_middles(state, step), jnp), most_gain)
+    return jnp.where(most_gain >= 1.0, follows, state.delayed + share * (now - state.delayed))
 
 
 def _middles(state: State, step: Array) -> Array:

@@ -6,10 +6,16 @@ import math
 from types import SimpleNamespace
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ablasim.physics.electric import DRYING_SECONDS, drying_moment, drying_share
+from ablasim.physics.electric import (
+    DRYING_SECONDS,
+    drying_follows,
+    drying_moment,
+    drying_share,
+)
 from ablasim.physics.generator import Drive
 
 
@@ -26,6 +32,46 @@ def test_a_step_is_exact_where_the_potential_changes_evenly(elapsed: float) -> N
     assert found == pytest.approx(exact, abs=1e-12 + 1e-15 * tau / elapsed)
 
 
+@pytest.mark.parametrize("elapsed", [1e-6, 0.02, 0.1, 2.0])
+@pytest.mark.parametrize("xp", [np, jnp])
+def test_both_engines_follow_by_the_same_numbers(elapsed: float, xp: Any) -> None:
+    """Also: two halves of a time lead where the whole leads, and no heat is below zero."""
+    heat, now, change = (xp.asarray([a, b]) for a, b in ((5.0, 0.0), (2.0, 1.0), (-1.5, -9.0)))
+    whole = drying_follows(heat, now, change, elapsed, xp)
+    half = drying_follows(heat, now, 0.5 * change, 0.5 * elapsed, xp)
+    again = drying_follows(half, now + 0.5 * change, 0.5 * change, 0.5 * elapsed, xp)
+    assert float(again[0]) == pytest.approx(float(whole[0]), rel=1e-9)
+    assert float(whole[1]) >= 0.0
+
+
+@pytest.mark.usefixtures("dolfinx")
+def test_every_point_has_a_heat_to_go_on_from_when_it_dries() -> None:
+    """In fine steps, so that the delay does not begin at the end of one. Catches a point that in
+    the step in which it dries is expected to lose all its heat at once."""
+    from ablasim.solve.dolfinx_sources import Sources
+
+    share = SimpleNamespace(owned=2, total=lambda values: np.asarray(values, dtype=float))
+    sources: Any = Sources.__new__(Sources)
+    laws = SimpleNamespace(vaporisation_band=(99.0, 100.0))
+    sources.share, sources.facts, sources.fine = share, SimpleNamespace(laws=laws), True
+    state: Any = SimpleNamespace(
+        temperature=np.array([[60.0, 99.9]]),
+        unit_heat=np.array([1.0, 1.0]),
+        conductance=1.0,
+        past=np.zeros(2),
+        delayed=np.array([1.0, 0.9]),
+    )
+    step, after = 0.05, np.array([1.0, 0.2])
+    wanted, delayed = sources.wanted(
+        state, step, Drive(current=1.0), after, np.array([False, True])
+    )
+    assert wanted[0] == 1.0 and wanted[1] == delayed[1]
+    assert delayed[1] == pytest.approx(
+        float(drying_follows(np.array(0.9), np.array(1.0), np.array(-0.8), step))
+    )
+    assert 0.2 < delayed[1] < 0.9
+
+
 @pytest.mark.usefixtures("dolfinx")
 @pytest.mark.parametrize("step", [0.02, 0.005, 0.001])
 @pytest.mark.parametrize("held", ["power", "current"])
@@ -38,7 +84,7 @@ def test_the_delay_does_not_hang_on_the_step(step: float, held: str) -> None:
     share = SimpleNamespace(owned=2, total=lambda values: np.asarray(values, dtype=float))
     laws = SimpleNamespace(vaporisation_band=(99.0, 100.0))
     sources: Any = Sources.__new__(Sources)
-    sources.share, sources.facts, sources.most_gain = share, SimpleNamespace(laws=laws), 1.0
+    sources.share, sources.facts, sources.fine = share, SimpleNamespace(laws=laws), True
     drive = Drive(power=10.0) if held == "power" else Drive(current=math.sqrt(10.0))
     state = SimpleNamespace(
         temperature=np.array([[60.0, 120.0]]),
