@@ -68,11 +68,6 @@ FINER = (
     "the volumes 0.4 %."
 )
 
-SLICES = (
-    " Volume and surface driven down were measured while an open rim still ended with one slice of "
-    "1 mm or the next."
-)
-
 ROLLS_OFF = (
     "Single points dry within tens of milliseconds, and the impedance then climbs by 30 ohm in a "
     "second: the heat that they take decides when the generator trips. In both engines it follows "
@@ -86,10 +81,10 @@ ROLLS_OFF = (
 MEMBERS = (
     Member("four_tine", 0.002, 2.0),
     Member("g16_four_tines_comsol"),
-    Member("g1_needle_in_liver", FINEST, 0.5, remark=DRIED),
-    Member("g4_lehmann", 0.001, 0.5, remark=DRIED + FINER + SLICES),
+    Member("g1_needle_in_liver", 0.001, 1.0, remark=DRIED),
+    Member("g4_lehmann", 0.001, 1.0, remark=DRIED + FINER),
     Member("g5_tube_beside_antenna", FINEST, 0.05),
-    Member("g7_rempp_monopolar", 0.0005, 0.25, remark=ROLLS_OFF),
+    Member("g7_rempp_monopolar", 0.001, 1.0, remark=ROLLS_OFF),
     Member("g8_he_2010", FINEST, 1.0),
     Member("i1_code_to_code"),
     Member("mw_beside_hepatic_vein", FINEST, 1.0),
@@ -97,10 +92,10 @@ MEMBERS = (
     Member("mw_slot_c2", FINEST, 1.0),
     Member("patient_like"),
     Member("rf_beside_portal_vein"),
-    Member("rf_bipolar", 0.001, 0.5, remark=DRIED + SLICES),
-    Member("rf_impedance_pulsed", 0.0002, 0.1, remark=ROLLS_OFF),
-    Member("rf_ramp_cluster", 0.001, 0.5, remark=ROLLS_OFF),
-    Member("rf_switched_three_needles", 0.001, 0.5, remark=DRIED),
+    Member("rf_bipolar", 0.001, 1.0, remark=DRIED),
+    Member("rf_impedance_pulsed", 0.0005, 0.5, remark=ROLLS_OFF),
+    Member("rf_ramp_cluster", 0.001, 1.0, remark=ROLLS_OFF),
+    Member("rf_switched_three_needles", 0.001, 1.0, remark=DRIED),
     Member("rf_temperature_controlled_four_tine", FINEST, 0.3),
     Member("rf_without_vessel"),
 )
