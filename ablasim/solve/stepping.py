@@ -54,9 +54,10 @@ rf_bipolar, with up to 380 mm3, waiting for it makes the zone 0.07 % larger."""
 FINE_K = 0.002
 """Tolerance [K] from which the steps are short enough for the heat of dried points to follow the
 potential with the delay of the law alone (`physics.electric.DRYING_SECONDS`), however far that
-carries it in one step. The first roll-off of rf_impedance_pulsed is then at 160.358 s with 0.002
-and 0.001 K. Carried at most DRIED_GAIN in one step, it is at 160.293 and 160.323 s; not so limited,
-with 0.05 K, the heat swings, and the roll-off comes 5 s late."""
+carries it in one step, and from which what dries is resolved point by point. The first roll-off of
+rf_impedance_pulsed is then at 160.371 s with 0.002 and 0.001 K in the engine jax, and at 160.373 s
+in the engine dolfinx. Carried at most DRIED_GAIN in one step, it was at 160.293 and 160.323 s; not
+so limited, with 0.05 K, the heat swings, and the roll-off comes 5 s late."""
 
 FINE_EVENT_PER_KELVIN = 0.2
 """EVENT_PER_KELVIN for steps that fine: the roll-offs of a pulse must not come by chance."""
