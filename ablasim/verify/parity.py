@@ -76,8 +76,8 @@ ROLLS_OFF = (
     "0.05 s; extrapolated, it swung from step to step and kept the steps of rf_impedance_pulsed "
     "at 6 to 25 ms. From 0.002 K down the steps resolve when each point dries: the second roll-off "
     "of rf_ramp_cluster then is at 668.618 s (jax, 0.001 K) and 668.619 s (dolfinx, 0.002 K), and "
-    "was 0.09 s apart before. Just before a roll-off, a residual of 1e-6 in the potential is 7e-5 of the "
-    "temperature; with fine steps it is 1e-8."
+    "was 0.09 s apart before. Just before a roll-off, a residual of 1e-6 in the potential is 7e-5 "
+    "of the temperature; with fine steps it is 1e-8."
 )
 
 MEMBERS = (
