@@ -85,14 +85,16 @@ def verdict(summary: Group) -> dict[str, str]:
         if chance["value"] >= RISK_CLASSES[0].high or middle is None
         else margin_class(middle).colour
     )
+    worst = "no tissue dies at all"
+    if low is not None:
+        worst = f"the minimal margin is {margin_text(low)} or less"
     capsule = summary["probability"]["margin_below_0_at_the_capsule"]
     apart = "" if capsule is None else ", its part next to the capsule set apart,"
     return {
         "headline": f"The zone leaves part of the tumour{apart} uncovered in {shown} of the"
         " samples.",
         "detail": (
-            "Conservative first: in 5 % of the samples the minimal margin is"
-            f" {margin_words(low)} or less; median {margin_words(middle)}, 95 %:"
+            f"Conservative first: in 5 % of the samples {worst}; median {margin_words(middle)}, 95 %:"
             f" {margin_words(high)}. Below the target of {target:g} mm: {percent(wanted['value'])}"
             f" ({percent(wanted['low'])} to {percent(wanted['high'])})."
         )
