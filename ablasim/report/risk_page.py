@@ -94,8 +94,8 @@ def verdict(summary: Group) -> dict[str, str]:
         "headline": f"The zone leaves part of the tumour{apart} uncovered in {shown} of the"
         " samples.",
         "detail": (
-            f"Conservative first: in 5 % of the samples {worst}; median {margin_words(middle)}, 95 %:"
-            f" {margin_words(high)}. Below the target of {target:g} mm: {percent(wanted['value'])}"
+            f"Conservative first: in 5 % of the samples {worst}; median {margin_words(middle)},"
+            f" 95 %: {margin_words(high)}. Below the target of {target:g} mm: {percent(wanted['value'])}"
             f" ({percent(wanted['low'])} to {percent(wanted['high'])})."
         )
         + (
