@@ -95,8 +95,8 @@ def verdict(summary: Group) -> dict[str, str]:
         " samples.",
         "detail": (
             f"Conservative first: in 5 % of the samples {worst}; median {margin_words(middle)},"
-            f" 95 %: {margin_words(high)}. Below the target of {target:g} mm: {percent(wanted['value'])}"
-            f" ({percent(wanted['low'])} to {percent(wanted['high'])})."
+            f" 95 %: {margin_words(high)}. Below the target of {target:g} mm:"
+            f" {percent(wanted['value'])} ({percent(wanted['low'])} to {percent(wanted['high'])})."
         )
         + (
             ""
