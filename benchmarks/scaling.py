@@ -37,7 +37,7 @@ from ablasim.scenario import load_scenario
 SCENARIO = Path(__file__).resolve().parents[1] / "scenarios" / "rf_beside_portal_vein.yaml"
 RESULT = record.RESULTS / "scaling.json"
 
-AGREEMENT = 1e-6
+AGREEMENT = 1e-9
 """Largest difference of the temperatures of two rank counts, relative to the largest one."""
 
 MANY = {"50k": (4, 8, 16), "400k": (16,)}
