@@ -138,6 +138,7 @@ class DolfinxEngine:
             account=np.zeros(3 + len(self.problem.walls)),
             peak=temperature,
             potential=zero[None],
+            past_potential=zero[None],
             volts=np.ones(1),
             unit_heat=self.sources.absorbed(temperature),
             conductance=np.array(1.0),
@@ -152,7 +153,8 @@ class DolfinxEngine:
         if self.electric is None:
             return state
         state = replace(state, potential=self.electric.active.copy())
-        return self._with_field(state, self.sources.unit_field(state, temperature, 0))
+        state = self._with_field(state, self.sources.unit_field(state, temperature, 0))
+        return replace(state, past_potential=state.potential)
 
     def _with_field(self, state: State, field: UnitField) -> State:
         return replace(
@@ -208,7 +210,7 @@ class DolfinxEngine:
         if not moved.converged:
             finite = bool(np.isfinite(self.share.total(moved.temperature.sum())))
             return state, Report(error=FAILED if finite else np.inf, change=0.0)
-        field = self.sources.field(state, drive, moved.temperature)
+        field = self.sources.field(state, drive, moved.temperature, step)
         after, lack = pattern, np.zeros(self.share.owned)
         if self.sources.every_step and not drive.off:
             after = self.sources.following(pattern, moved.temperature, step)
@@ -232,6 +234,7 @@ class DolfinxEngine:
             risen=moved.stored - state.stored,
             account=account,
             peak=np.maximum(state.peak, moved.temperature),
+            past_potential=state.potential,
             past_heat=self.sources.present(state, drive),
             delayed=delayed,
             hot_seconds=heat.blood.clock(

@@ -22,6 +22,7 @@ class State:
         account: heat of each part in the last step (a,) [J].
         peak: highest temperature so far (p,) [°C].
         potential, volts, unit_heat: as in UnitField.
+        past_potential: at the start of the step before (K, p).
         conductance: [S].
         past_heat: driven heat at the start of the step before (p,) [W].
         delayed: at the end of the step before, not scaled to the power: what the heat of a dried
@@ -38,6 +39,7 @@ class State:
     account: Floats
     peak: Floats
     potential: Floats
+    past_potential: Floats
     volts: Floats
     unit_heat: Floats
     conductance: Floats

@@ -32,6 +32,7 @@ from ablasim.solve.jax_step import (
     close_step,
     enthalpy_of,
     move_heat,
+    potential_ahead,
     sigma_of,
     temperature_of,
 )
@@ -97,6 +98,7 @@ class JaxEngine:
         self.dtype = dtype
         self.device = pick_device(device)
         self.device_name = str(self.device.device_kind)
+        self._fine_steps = fine_steps
         self.graph = graph or build_graph(problem.mesh.points, problem.mesh.cells)
         with jax.default_device(self.device):
             self._set_up()
@@ -147,6 +149,7 @@ class JaxEngine:
                 enthalpy=enthalpy_of(self.heat, start),
                 peak=start,
                 potential=zero[None],
+                past_potential=zero[None],
                 volts=self._spread(np.ones(1)),
                 unit_heat=absorbed(self.absorption, start),
                 conductance=self._spread(np.array(1.0)),
@@ -163,8 +166,8 @@ class JaxEngine:
                 return replace(state, pattern=pattern.pack())
             if self.electric is None:
                 return state
-            state = replace(state, potential=self.electric.active)
-            return self._renew_potential(state, 0)
+            state = self._renew_potential(replace(state, potential=self.electric.active), 0)
+            return replace(state, past_potential=state.potential)
 
     def _renew_potential(self, state: State, turn: int) -> State:
         """Set up the multigrid for the present sigma and solve the potential."""
@@ -239,7 +242,8 @@ class JaxEngine:
             if drive.off:  # nothing is driven: the field is not wanted until the drive returns
                 field = self._field(state, state.unit_heat)
             else:
-                field = self._unit_field(state, moved.temperature, drive.turn)
+                ahead = step if self._fine_steps else 0.0
+                field = self._unit_field(state, moved.temperature, drive.turn, ahead)
             mesh = (self.cells, self.cell_volume, constant)
             after, misplaced = pattern, None
             if pattern is not None and not drive.off:
@@ -282,14 +286,17 @@ class JaxEngine:
             return pattern
         return pattern.renewed(field, temperature, step)
 
-    def _unit_field(self, state: State, temperature: Array, turn: int) -> UnitField:
-        """The field of one volt at a temperature; of one watt of the generator for an antenna."""
+    def _unit_field(
+        self, state: State, temperature: Array, turn: int, step: float = 0.0
+    ) -> UnitField:
+        """The field of one volt at a temperature, a step after a state; of one watt of the
+        generator for an antenna."""
         if self.electric is None or self.hierarchy is None:
             return self._field(state, absorbed(self.absorption, temperature))
         return solve_potential(
             self.electric,
             self.hierarchy,
-            state.potential,
+            potential_ahead(state, self._put(step)),
             sigma_of(self.electric, temperature),
             self.wirings[turn],
             self.tolerance,

@@ -59,6 +59,7 @@ class State:
         enthalpy: (n,) [J/m3].
         peak: highest temperature so far (n,) [°C].
         potential: for one volt on each conductor alone (K, n).
+        past_potential: at the start of the step before (K, n).
         volts: on the conductors for one volt of the generator (K,).
         unit_heat: heat per point for one volt, or one watt of a microwave generator (n,) [W].
         conductance: [S].
@@ -78,6 +79,7 @@ class State:
     enthalpy: Array
     peak: Array
     potential: Array
+    past_potential: Array
     volts: Array
     unit_heat: Array
     conductance: Array
@@ -256,6 +258,7 @@ def close_step(
         enthalpy=moved.enthalpy,
         peak=peak,
         potential=field.potential,
+        past_potential=state.potential,
         volts=field.volts,
         unit_heat=field.heat,
         conductance=field.conductance,
@@ -366,6 +369,15 @@ def stasis_clock(heat: Heat, before: Array, temperature: Array, step: Array) -> 
     own = own.reshape(*own.shape, *(1,) * (ring.ndim - 1))
     hot = (own & (ring > STASIS_WALL_C)[None]).any(axis=1) & (heat.blood.coagulates > 0.0)
     return jnp.where(before >= STASIS_SECONDS, before, jnp.where(hot, before + step, 0.0))
+
+
+@jax.jit
+def potential_ahead(state: State, step: Array) -> Array:
+    """Potential at the end of a step by linear extrapolation (K, n): a first guess that saves a
+    third of the iterations in fine steps."""
+    fresh = state.past_step <= 0
+    ratio = jnp.where(fresh, 0.0, step / jnp.where(fresh, 1.0, state.past_step))
+    return state.potential + ratio * (state.potential - state.past_potential)
 
 
 @jax.jit
