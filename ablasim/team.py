@@ -29,8 +29,12 @@ FIRST_WORD_S = 3.0
 """How long rank 1 leaves the first word to rank 0, which may have the same error [s]."""
 
 NEXT_WORD_S = 0.6
-"""How much longer each further rank waits [s]: more than FORWARD_S, so that one speaks however many
+"""How much longer each further rank waits [s]: more than FORWARD_S, so that one speaks where many
 have the same fault at once."""
+
+LAST_WORD_S = 120.0
+"""No rank waits longer for those before it [s]; it may be the only one with a fault. Of more than
+195 ranks with the same fault, which rank 0 has not, some say it together."""
 
 FORWARD_S = 0.5
 """How long the launcher gets to pass on the message before the ranks are ended [s]; MPICH's drops
@@ -109,7 +113,7 @@ def may_speak(error: BaseException) -> bool:
         return True
     if _mpi() is None:
         return False
-    wait = FIRST_WORD_S + NEXT_WORD_S * (mine.rank - 1)
+    wait = min(FIRST_WORD_S + NEXT_WORD_S * (mine.rank - 1), LAST_WORD_S)
     if isinstance(error, Interrupted):
         wait += CHECKPOINT_S  # all ranks have stopped together, and rank 0 may still write
     time.sleep(wait)

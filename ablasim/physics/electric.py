@@ -64,8 +64,14 @@ def drying_follows(heat: Any, now: Any, change: Any, elapsed: Any, xp: Any = np)
         elapsed: the time [s].
         xp: numpy or jax.numpy.
     """
-    towards = xp.maximum(now + drying_moment(elapsed, xp) * change, 0.0)
+    towards = now + drying_moment(elapsed, xp) * change
     return heat + drying_share(elapsed, xp) * (towards - heat)
+
+
+def not_below_zero(now: Any, change: Any, xp: Any = np) -> Any:
+    """An extrapolated change of heat (n,) [W] that leads no heat below zero; one that is below it
+    now, as that of some corners of quadratic functions, may stay there."""
+    return xp.maximum(change, xp.minimum(now, 0.0) - now)
 
 
 def far_field_conductance(

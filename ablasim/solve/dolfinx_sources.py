@@ -8,7 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablasim.physics import microwave
-from ablasim.physics.electric import drying_follows, drying_moment, drying_share
+from ablasim.physics.electric import (
+    drying_follows,
+    drying_moment,
+    drying_share,
+    not_below_zero,
+)
 from ablasim.physics.generator import Drive, voltage_squared
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve.dolfinx_matrices import Matrices
@@ -72,10 +77,11 @@ class Sources:
             return now, now
         change = step / past * (now - state.past_heat) if past > 0.0 else np.zeros_like(now)
         if self.fine:
-            delayed = drying_follows(self._start(state, now), now, change, step)
+            rise = not_below_zero(now, change)
+            delayed = drying_follows(self._start(state, now), now, rise, step)
         else:
             share = min(float(drying_share(step)), DRIED_GAIN)
-            follows = np.maximum(now + drying_moment(step) * change, 0.0)
+            follows = now + not_below_zero(now, drying_moment(step) * change)
             delayed = state.delayed + share * (follows - state.delayed)
         driven = np.where(self._is_delayed(state), delayed, now + change)
         return self._within_power(driven, state, drive), driven

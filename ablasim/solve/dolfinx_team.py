@@ -139,7 +139,10 @@ def _said(error: RuntimeError) -> str:
 def _checkpoint(engine: DolfinxEngine, path: Path, key: str) -> Checkpoint:
     """The state is kept in DOLFINx's order, which another version of it may choose otherwise."""
     comm = engine.comm
-    order = hashlib.sha256(engine.share.numbers.tobytes()).hexdigest()
+    numbers = engine.share.numbers.tobytes()
+    if engine.options.degree == 2:  # the middles of the edges have no numbers of their own
+        numbers += engine.share.space.tabulate_dof_coordinates().tobytes()
+    order = hashlib.sha256(numbers).hexdigest()
     mine = f"{key} {comm.rank} of {comm.size} {order}"
     if comm.size == 1:
         return Checkpoint(path, mine)
@@ -151,7 +154,8 @@ class _TeamCheckpoint(Checkpoint):
     """A rank's part of a checkpoint; all are of one moment, or none is used.
 
     All take the place of those before only when all are written: no rank, however slow its disk, is
-    ended by one that has finished, and a kill leaves the old parts or the new ones.
+    ended by one that has finished, and a kill leaves parts of two moments only if it comes while
+    they are renamed.
     """
 
     comm: Any = None

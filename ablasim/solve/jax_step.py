@@ -18,7 +18,7 @@ from ablasim.mesh_cut import tet_fraction_above
 from ablasim.physics import damage, microwave
 from ablasim.physics.blood import STASIS_SECONDS, STASIS_WALL_C
 from ablasim.physics.damage import Damage, DeathModels
-from ablasim.physics.electric import drying_follows, drying_share
+from ablasim.physics.electric import drying_follows, drying_share, not_below_zero
 from ablasim.physics.generator import voltage_squared
 from ablasim.solve.electric import Electric
 from ablasim.solve.heat import Heat
@@ -170,7 +170,7 @@ def move_heat(
     # Linear extrapolation: second order in time at no cost.
     ahead = jnp.where(fresh, 0.0, 0.5 * step / jnp.where(fresh, 1.0, state.past_step))
     change = ahead * (now - state.past_heat)
-    delayed = _midway(state, now, change, step, most_gain)
+    delayed = _midway(state, now, not_below_zero(now, change, jnp), step, most_gain)
     driven = jnp.where(_delayed(heat, state), delayed, now + change)
     factor = _to_power(driven, now, limits, state.conductance)
     driven = driven * factor

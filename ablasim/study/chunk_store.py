@@ -47,13 +47,13 @@ class ChunkStore:
                 import fcntl
 
                 fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except ImportError:
-                pass
             except BlockingIOError:
                 raise UsageError(
                     f"{self.directory}: another process computes the samples of these results;"
                     " wait for it, or choose another output directory"
                 ) from None
+            except (ImportError, OSError):  # no locks on this system, or on this file system
+                pass
             try:
                 yield
             finally:

@@ -55,8 +55,9 @@ class VesselCost:
         before, after = (_percent(e.value) for e in (self.without_it, self.with_it))
         if not self.cost:
             return (
-                f"{name}: without a lethal zone in any sample, this vessel's cost has no length;"
-                f" P(margin < 0) is {after} with it and {before} without it."
+                f"{name}: in no sample did tissue die both with and without this vessel, so that"
+                f" its cost has no length; P(margin < 0) is {after} with it and {before} without"
+                " it."
             )
         low, middle, high = (round(estimate.value / MM, 1) + 0.0 for estimate in self.cost)
         spread = f"5 to 95 %: {low:.1f} to {high:.1f} mm"

@@ -103,9 +103,11 @@ def compute(sweep: Sweep, number: int, record: RunRecord | None = None) -> dict[
                 else:
                     _write_run(folder, record, sweep.plan)
                 check_files(sweep)  # a label map that was edited meanwhile
-    except ChangedFileError as error:
-        return answer(number, error.exit_code, str(error), stop=True)
     except Exception as error:
+        try:  # a mesh that is no mesh any more is no fault of the case
+            check_files(sweep)
+        except ChangedFileError as changed:
+            return answer(number, changed.exit_code, str(changed), stop=True)
         if case_directory(sweep, number).is_dir() and isinstance(error, UsageError):
             return answer(number)  # somebody else was faster
         return answer(number, *judged(error))

@@ -226,7 +226,11 @@ def check_files(sweep: Sweep) -> None:
         ChangedFileError: it has changed.
     """
     for file, expected in sweep.files.items():
-        if file_sha256(Path(file)) != expected:
+        try:
+            found = file_sha256(Path(file))
+        except InputFileError as error:
+            raise ChangedFileError(str(error)) from None
+        if found != expected:
             raise ChangedFileError(
                 f"{file}: has changed since the sweep was planned; finished cases belong to the old"
                 " file and are not mixed with others. Put it back, or plan the sweep in another"

@@ -39,8 +39,10 @@ def sweep_lock(directory: Path, shard: tuple[int, int] | None) -> Iterator[tuple
         whole = stack.enter_context(_opened(directory / "lock"))
         if shard is None:
             _take(whole, shared=False, what=f"{directory}: this sweep")
-            yield (whole.fileno(),)
-            whole.truncate(0)  # those who share it next leave no note of their own
+            try:
+                yield (whole.fileno(),)
+            finally:
+                whole.truncate(0)  # those who share it next leave no note of their own
             return
         _take(whole, shared=True, what=f"{directory}: this sweep (not a shard of it)")
         folder = directory / "shards"

@@ -321,15 +321,14 @@ def _axis(name: str, entry: Any, document: Document, problems: list[Problem]) ->
     axis = _checked(KINDS[found[0]], entry, path, document, problems)
     if axis is None or isinstance(axis, Sobol):
         return axis
-    if isinstance(axis, Range) and axis.count > CASES_WITHOUT_ASKING:
-        return axis  # evenly spaced: no two alike
-    for value in _numbers_of(axis):
+    evenly = isinstance(axis, Range) and axis.count > CASES_WITHOUT_ASKING  # no two alike
+    for value in (axis.from_, axis.to) if isinstance(axis, Range) else _numbers_of(axis):
         if not math.isfinite(value):
             message = f"got {value!r}; must be a finite number"
             problems.append(Problem(dotted(path), document.line_of(path), message))
             return None
     seen: list[Any] = []
-    for value in axis.values():
+    for value in () if evenly else axis.values():
         if value in seen:
             message = f"got {value!r} twice; name every value once"
             problems.append(Problem(dotted(path), document.line_of(path), message))

@@ -80,13 +80,18 @@ ROLLS_OFF = (
     "of the temperature; with fine steps it is 1e-8."
 )
 
+BEFORE = (
+    " The rows driven down are older: of steps that did not yet resolve when each point dries, and "
+    "of a rim that could end with one slice of 1 mm or the next."
+)
+
 MEMBERS = (
     Member("four_tine", 0.002, 2.0),
     Member("g16_four_tines_comsol"),
-    Member("g1_needle_in_liver", 0.001, 1.0, remark=DRIED),
-    Member("g4_lehmann", 0.001, 1.0, remark=DRIED + FINER),
+    Member("g1_needle_in_liver", 0.001, 1.0, remark=DRIED + BEFORE),
+    Member("g4_lehmann", 0.001, 1.0, remark=DRIED + FINER + BEFORE),
     Member("g5_tube_beside_antenna", FINEST, 0.05),
-    Member("g7_rempp_monopolar", 0.001, 1.0, remark=ROLLS_OFF),
+    Member("g7_rempp_monopolar", 0.001, 1.0, remark=ROLLS_OFF + BEFORE),
     Member("g8_he_2010", FINEST, 1.0),
     Member("i1_code_to_code"),
     Member("mw_beside_hepatic_vein", FINEST, 1.0),
@@ -94,10 +99,10 @@ MEMBERS = (
     Member("mw_slot_c2", FINEST, 1.0),
     Member("patient_like"),
     Member("rf_beside_portal_vein"),
-    Member("rf_bipolar", 0.001, 1.0, remark=DRIED),
-    Member("rf_impedance_pulsed", 0.0005, 0.5, remark=ROLLS_OFF),
+    Member("rf_bipolar", 0.001, 1.0, remark=DRIED + BEFORE),
+    Member("rf_impedance_pulsed", 0.0005, 0.5, remark=ROLLS_OFF + BEFORE),
     Member("rf_ramp_cluster", 0.001, 1.0, remark=ROLLS_OFF),
-    Member("rf_switched_three_needles", 0.001, 1.0, remark=DRIED),
+    Member("rf_switched_three_needles", 0.001, 1.0, remark=DRIED + BEFORE),
     Member("rf_temperature_controlled_four_tine", FINEST, 0.3),
     Member("rf_without_vessel"),
 )

@@ -465,6 +465,9 @@ def test_a_vessel_where_no_tissue_dies() -> None:
     nowhere, two = np.full(10, -np.inf), np.full(10, 2.0) * MM
     found = vessel_cost(vessel, margins(nowhere), margins(nowhere), 5.0 * MM)
     assert found.cost == () and found.no_zone == 10 and "has no length" in found.sentence
+    lethal = vessel_cost(vessel, margins(nowhere), margins(two), 5.0 * MM)
+    assert lethal.cost == () and "P(margin < 0) is 100 % with it and 0 % without" in lethal.sentence
+    assert "in no sample did tissue die both with and without this vessel" in lethal.sentence
     mixed = np.where(np.arange(10) < 3, -np.inf, 1.0 * MM)
     found = vessel_cost(vessel, margins(mixed), margins(two), 5.0 * MM)
     assert found.no_zone == 3 and found.with_it.value == 0.3

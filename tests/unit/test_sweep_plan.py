@@ -251,7 +251,13 @@ def test_a_batch_has_cases_of_about_the_same_strength(folder: Path) -> None:
 
 
 def test_numbers_of_a_plan_are_finite_and_numpys_are_taken(folder: Path) -> None:
-    for axis in ([np.inf, 30.0], {"grid": [float("nan")]}, {"levels": {"a": {"x": [1.0, np.nan]}}}):
+    endless = {"from": 1.0, "to": float("inf"), "count": 5000}
+    for axis in (
+        [np.inf, 30.0],
+        endless,
+        {"grid": [float("nan")]},
+        {"levels": {"a": {"x": [1.0, np.nan]}}},
+    ):
         with pytest.raises(ScenarioError, match="must be a finite number"):
             read_plan(plan_of(folder, {"protocol.power_W": axis}))
     plan = read_plan(plan_of(folder, {"protocol.power_W": np.arange(20, 50, 10)})).plan

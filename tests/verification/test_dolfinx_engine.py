@@ -16,7 +16,7 @@ from ablasim.physics.generator import ConstantGenerator
 from ablasim.physics.problem import BioheatProblem, Electrodes, Laws, Materials, Wall
 from ablasim.solve import Solution, Status, StepControl, solve
 from ablasim.solve.dolfinx_engine import DolfinxEngine
-from ablasim.solve.dolfinx_options import OUT_OF_MEMORY, Options
+from ablasim.solve.dolfinx_options import OUT_OF_MEMORY, Options, lack_of_memory
 from ablasim.verify.patches import box
 
 LENGTH = 0.02
@@ -173,7 +173,7 @@ def test_lack_of_memory_in_the_second_try_is_said() -> None:
             raise PETSc.Error(OUT_OF_MEMORY)
 
     electric.ksp = SimpleNamespace(getPC=electric.ksp.getPC, is_converged=False, solve=solve_once)
-    with pytest.raises(ResourceError, match="PETSc has no memory left"):
+    with pytest.raises(ResourceError, match="PETSc has no memory left"), lack_of_memory():
         electric.unit_field(state.temperature[0], state.potential, 0)
     assert tries == [False, True]
 
