@@ -13,9 +13,11 @@ from ablasim.physics.finite import refuse_not_finite
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import Progress, ProgressCallback
 from ablasim.solve.checkpoint import Checkpoint
+from ablasim.solve.engine import Engine
 from ablasim.solve.layout import build_graph
 from ablasim.solve.solution import Solution, Status
-from ablasim.solve.stepping import Engine, StepControl, march
+from ablasim.solve.step_control import StepControl
+from ablasim.solve.stepping import march
 
 if TYPE_CHECKING:
     from ablasim.solve.dolfinx_options import Options

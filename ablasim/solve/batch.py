@@ -31,11 +31,13 @@ from ablasim.progress import ProgressCallback
 from ablasim.solve.batch_setup import electric_batch, heat_batch, hierarchy_batch
 from ablasim.solve.heat import fastest_rate
 from ablasim.solve.jax_engine import JaxEngine
-from ablasim.solve.jax_step import Report, State, close_step, move_heat
+from ablasim.solve.jax_state import Report, State
+from ablasim.solve.jax_step import close_step, move_heat
 from ablasim.solve.kernels import put, register
 from ablasim.solve.multigrid import Hierarchy
 from ablasim.solve.solution import Status
-from ablasim.solve.stepping import StepControl, march
+from ablasim.solve.step_control import StepControl
+from ablasim.solve.stepping import march
 
 Floats = NDArray[np.float64]
 

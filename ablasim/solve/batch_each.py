@@ -20,10 +20,11 @@ from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import ProgressCallback
 from ablasim.solve.batch import BatchDrive, BatchEngine, BatchReport, refuse_different
 from ablasim.solve.checkpoint import Record
-from ablasim.solve.jax_step import Report, State
+from ablasim.solve.jax_state import Report, State
 from ablasim.solve.kernels import put
 from ablasim.solve.solution import Floats, Solution, Status
-from ablasim.solve.stepping import StepControl, march
+from ablasim.solve.step_control import StepControl
+from ablasim.solve.stepping import march
 
 
 class FollowedBatch(BatchEngine):

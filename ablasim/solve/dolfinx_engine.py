@@ -31,7 +31,7 @@ from ablasim.solve.dolfinx_sources import Sources
 from ablasim.solve.dolfinx_start import start
 from ablasim.solve.dolfinx_state import Report, State
 from ablasim.solve.dolfinx_volumes import exceeded_in, volume_above
-from ablasim.solve.stepping import HOT_VOLUME, LEAST_HEATED, LETHAL_C, MOST_CHANGE, MOST_SHIFT
+from ablasim.solve.step_control import HOT_VOLUME, LEAST_HEATED, LETHAL_C, MOST_CHANGE, MOST_SHIFT
 
 FAILED = 1e6
 """Error [K] of a step whose equations were not solved; it is repeated with a much shorter one."""

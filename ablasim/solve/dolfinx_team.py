@@ -23,7 +23,8 @@ from ablasim.solve.dolfinx_options import Options, lack_of_memory
 from ablasim.solve.dolfinx_start import start
 from ablasim.solve.dolfinx_state import State
 from ablasim.solve.solution import Solution
-from ablasim.solve.stepping import StepControl, march
+from ablasim.solve.step_control import StepControl
+from ablasim.solve.stepping import march
 from ablasim.team import interrupted_together
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -64,3 +65,8 @@ class Electric:
     def diagonal(self, weights: Slices) -> Array:
         """Diagonal of the operator on free points, 1 elsewhere (n,) [S]."""
         return jnp.where(self.free > 0, self.row_sums(weights), 1.0)
+
+
+@jax.jit
+def sigma_of(electric: Electric, temperature: Array) -> Array:
+    return electric.sigma(temperature)

@@ -242,3 +242,13 @@ def fastest_rate(heat: Heat, enthalpy: Array) -> Array:
     size = tuple(jnp.abs(full(w)) for w in heat.weight)
     sink = scale * (full(heat.perfusion) + full(heat.wall))
     return (reach * (product(heat.index, size, reach) + heat.diagonal * reach) + scale * sink).max()
+
+
+@jax.jit
+def enthalpy_of(heat: Heat, temperature: Array) -> Array:
+    return heat.enthalpy(temperature)
+
+
+@jax.jit
+def temperature_of(heat: Heat, enthalpy: Array) -> Array:
+    return heat.temperature(enthalpy)

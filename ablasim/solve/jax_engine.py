@@ -19,30 +19,20 @@ from numpy.typing import NDArray
 from ablasim.physics.damage import Damage, fields_of, kinetics_of, unharmed
 from ablasim.physics.generator import Drive
 from ablasim.physics.problem import BioheatProblem
-from ablasim.solve.electric import Electric
+from ablasim.solve.electric import Electric, sigma_of
 from ablasim.solve.field_heat import Pattern
-from ablasim.solve.heat import Heat, fastest_rate
+from ablasim.solve.heat import Heat, enthalpy_of, fastest_rate, temperature_of
 from ablasim.solve.jax_device import pick_device, use_compilation_cache
-from ablasim.solve.jax_step import (
-    DRIED_GAIN,
-    Death,
-    Report,
-    State,
-    absorbed,
-    close_step,
-    enthalpy_of,
-    move_heat,
-    potential_ahead,
-    sigma_of,
-    temperature_of,
-)
+from ablasim.solve.jax_drying import DRIED_GAIN
+from ablasim.solve.jax_state import Death, Report, State, potential_ahead, with_field
+from ablasim.solve.jax_step import absorbed, close_step, move_heat
 from ablasim.solve.kernels import put
 from ablasim.solve.layout import Graph, build_graph
 from ablasim.solve.multigrid import Hierarchy, build_hierarchy
 from ablasim.solve.potential import UnitField, Wiring, solve_potential
 from ablasim.solve.rkc import coefficients, longest_step, stages_for
 from ablasim.solve.setup import electric_arrays, heat_arrays
-from ablasim.solve.stepping import MOST_CHANGE
+from ablasim.solve.step_control import MOST_CHANGE
 
 Floats = NDArray[np.float64]
 
@@ -177,7 +167,7 @@ class JaxEngine:
         self.hierarchy = self._build_hierarchy(np.asarray(sigma, dtype=float))
         solved = self._unit_field(state, temperature, turn)
         self._iterations_fresh = max(int(solved.iterations), 3)
-        return _with_field(state, solved)
+        return with_field(state, solved)
 
     def _build_hierarchy(self, sigma: Floats) -> Hierarchy:
         """Multigrid for given conductivities per cell (m,)."""
@@ -344,7 +334,7 @@ class JaxEngine:
                 return replace(state, past_step=jnp.zeros_like(state.past_step))
             if before.off or before.turn != after.turn:
                 temperature = temperature_of(self.heat, state.enthalpy)
-                state = _with_field(state, self._unit_field(state, temperature, after.turn))
+                state = with_field(state, self._unit_field(state, temperature, after.turn))
                 state = self._renew_pattern(state)
                 return replace(state, past_step=jnp.zeros_like(state.past_step))
             ratio = self._put(self._rise(state, before, after))
@@ -438,14 +428,3 @@ class JaxEngine:
         if values is None:
             return self._put(np.zeros(len(self.graph.to_mesh)))
         return self._put(values[self.graph.to_mesh])
-
-
-def _with_field(state: State, field: UnitField) -> State:
-    """A state with a field that was solved anew."""
-    return replace(
-        state,
-        potential=field.potential,
-        volts=field.volts,
-        unit_heat=field.heat,
-        conductance=field.conductance,
-    )

@@ -20,7 +20,7 @@ from ablasim.assess.zone import ProbeAxis
 from ablasim.frames import MM
 from ablasim.physics.problem import BioheatProblem
 from ablasim.solve import Solution
-from ablasim.solve.stepping import LETHAL_C
+from ablasim.solve.step_control import LETHAL_C
 from ablasim.verify.case import Row, Tolerance, absolute, relative
 from ablasim.verify.scenes import Floats
 

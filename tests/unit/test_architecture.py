@@ -39,6 +39,7 @@ LAYERS = (
     "physics.finite",
     "physics.binding",
     "solve.solution solve.layout solve.checkpoint",
+    "solve.engine solve.step_control",
     "solve.stepping",
     "solve.mixed",
     "solve.kernels",
@@ -52,7 +53,9 @@ LAYERS = (
     "solve.dolfinx_potential",
     "solve.dolfinx_quadratic solve.dolfinx_state",
     "solve.dolfinx_sources solve.dolfinx_dose",
-    "solve.jax_step solve.jax_device",
+    "solve.jax_state solve.jax_stasis solve.jax_device",
+    "solve.jax_dose solve.jax_drying",
+    "solve.jax_step",
     "solve.jax_engine solve.dolfinx_engine",
     "solve.batch_setup",
     "solve.batch",
@@ -84,8 +87,8 @@ JAX = (
     "solve.potential",
     "solve.setup",
 )
-JAX += ("solve.jax_step", "solve.jax_engine", "solve.streams", "solve.batch")
-JAX += ("solve.jax_device",)
+JAX += ("solve.jax_state", "solve.jax_stasis", "solve.jax_dose", "solve.jax_drying")
+JAX += ("solve.jax_step", "solve.jax_engine", "solve.streams", "solve.batch", "solve.jax_device")
 
 # Who alone may import a library (and what a library drags along).
 LIBRARIES = {

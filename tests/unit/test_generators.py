@@ -33,7 +33,8 @@ from ablasim.physics.generator_steps import StepsGenerator, SwitchedGenerator
 from ablasim.physics.generator_temperature import TemperatureGenerator
 from ablasim.solve import Solution, Status, StepControl
 from ablasim.solve.checkpoint import Checkpoint
-from ablasim.solve.stepping import FINE_K, march
+from ablasim.solve.step_control import FINE_K
+from ablasim.solve.stepping import march
 
 CAPACITY = 40.0  # [J/K]
 LOSS = 0.5  # [W/K]

@@ -15,7 +15,7 @@ from ablasim.frames import MM
 from ablasim.physics.problem import BioheatProblem, Wall
 from ablasim.solve import StepControl, solve
 from ablasim.solve.jax_engine import JaxEngine
-from ablasim.solve.jax_step import flowing_branches, stasis_clock
+from ablasim.solve.jax_stasis import flowing_branches, stasis_clock
 from ablasim.verify.blood import COEFFICIENT, LENGTH, OUTER, RADIUS, capacity_rate, sector, stream
 from ablasim.verify.scenes import BODY, LINEAR, STEADY, end_of, off, tissue
 

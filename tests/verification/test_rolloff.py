@@ -24,9 +24,9 @@ from ablasim.physics.generator import EVENT_TOLERANCE, ConstantGenerator, Drive
 from ablasim.physics.generator_pulsed import PulsedGenerator
 from ablasim.physics.problem import BioheatProblem, Electrodes, Laws, Materials
 from ablasim.solve import Solution, Status, StepControl, solve
+from ablasim.solve.heat import temperature_of
 from ablasim.solve.jax_engine import FINE_POTENTIAL_TOLERANCE, JaxEngine
-from ablasim.solve.jax_step import temperature_of
-from ablasim.solve.stepping import DRIED_STEP, DRIED_VOLUME, FINE_K
+from ablasim.solve.step_control import DRIED_STEP, DRIED_VOLUME, FINE_K
 from ablasim.verify.patches import box, cylinder_patch
 from ablasim.verify.scenes import held
 
