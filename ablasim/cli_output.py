@@ -148,15 +148,26 @@ def result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
+def margin_number(margin_mm: float) -> str:
+    """A margin with one decimal, rounded down: it never claims more than was computed."""
+    return f"{math.floor(margin_mm * 10.0 + 1e-6) / 10.0:.1f} mm"
+
+
 def _margin_rows(margin: Mapping[str, Any], target: float | None) -> Iterator[tuple[str, str]]:
     minimal = margin.get("minimal_mm")
     if minimal is not None:
-        text = f"{minimal:.1f} mm"
+        text = margin_number(minimal)
         if minimal < 0:
             text += " (the zone does not cover the tumour)"
         elif target is not None:
-            text += f" (target {target:g} mm)"
+            text += f" ({'below the target of' if minimal < target else 'target'} {target:g} mm)"
         yield "Minimal ablative margin", text
+        at_capsule = margin.get("subcapsular_minimal_mm")
+        if at_capsule is not None:
+            short = " (the zone does not cover the tumour there)" if at_capsule < 0 else ""
+            share = percent(margin.get("fraction_subcapsular") or 0.0)
+            text = f"{margin_number(at_capsule)}{short}, {share} of the surface"
+            yield "  at the liver capsule", text
     if margin.get("thinnest_point_mm") is not None:
         point = ", ".join(f"{value:.1f}" for value in margin["thinnest_point_mm"])
         yield "  where", f"({point}) mm LPS"
@@ -188,7 +199,7 @@ def _criterion_rows(
     for name, zone in listed:
         text = f"{zone['volume_ml']:.1f} ml, {zone.get('short_axis_mm') or 0.0:.1f} mm"
         if minimal:
-            text += ", none" if minimal.get(name) is None else f", {minimal[name]:.1f} mm"
+            text += ", none" if minimal.get(name) is None else f", {margin_number(minimal[name])}"
         yield f"  {zone.get('title', name)}", text
     spread = margin.get("criterion_spread_mm")
     if spread is not None:

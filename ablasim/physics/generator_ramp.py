@@ -92,17 +92,20 @@ class RampGenerator(Generator):
         if state.phase != "on":
             return -math.inf
         missing = -math.inf
-        # what was set in the step just taken: a rise at its end has not been asked for yet
-        asked = self.wanted(state, max(state.since, reading.time - BEFORE))
+        asked = self._asked(state, reading)
         if 0.0 < self.least_power < asked and not math.isnan(reading.power):
             missing = 1.0 - reading.power / self.least_power
         return max(beyond(reading.impedance + self.resistance, self.impedance), missing)
+
+    def _asked(self, state: GeneratorState, reading: Reading) -> float:
+        """Power [W] that was set in the step just taken: not yet a rise at its end."""
+        return self.wanted(state, max(state.since, reading.time - BEFORE))
 
     def after_step(self, state: GeneratorState, reading: Reading) -> GeneratorState:
         """Pause at a roll-off; after the pause rise again from a share of the power."""
         if state.phase == "pause" and reached(reading.time, state.since + self.pause):
             return replace(state, phase="on", since=reading.time)
         if self.excess(state, reading) > 0.0:
-            level = self.restart * self.wanted(state, reading.time)
+            level = self.restart * self._asked(state, reading)
             return replace(rolled_off(state, reading.time, self.most_rolloffs), level=level)
         return state

@@ -50,6 +50,7 @@ from ablasim.report.sheet import (
 from ablasim.report.slices import LabelOutlines, cut, needle_plane, standard_planes
 from ablasim.report.solid import reach, scene_half_height
 from ablasim.report.words import (
+    capsule_line,
     nearest_vessel_text,
     percent_text,
     protocol_line,
@@ -272,6 +273,11 @@ def _draw_side(figure: Figure, run: SavedRun, labels: LabelOutlines | None) -> N
             1.0, row + 0.5, percent_text(share), va="center", ha="right", fontsize=9.5, color=INK
         )
     vessel = nearest_vessel_text(run)
-    lines = [f"Thinnest {thinnest_place(run)}.", f"Nearest vessel: {vessel}." if vessel else ""]
+    place = thinnest_place(run)
+    lines = [
+        f"Thinnest {place}." if place else "",
+        f"Nearest vessel: {vessel}." if vessel else "",
+        capsule_line(margin),
+    ]
     text = "\n".join(fill(line, 38) for line in lines if line)
     figure.text(SIDE / across, 1.55 / up, text, fontsize=10, color=INK, va="top", linespacing=1.3)

@@ -166,8 +166,17 @@ def verdict(run: SavedRun) -> Verdict:
             f"No: no tissue {says}, there is no lethal zone.", "", MARGIN_CLASSES[0].colour
         )
     colour = margin_class(float(minimal)).colour
+    outside = percent_text(1.0 - float(margin.get("tumour_covered_fraction") or 0.0))
+    at_capsule = margin.get("subcapsular_minimal_mm")
+    if minimal >= 0.0 and at_capsule is not None and at_capsule < 0.0:
+        return Verdict(
+            f"No: part of the tumour next to the liver capsule lies outside the {level} zone.",
+            f"In this simulation {outside} of its volume lies outside, and its surface sticks out "
+            f"there by up to {margin_text(-margin_round(float(at_capsule)))}; elsewhere the "
+            f"minimal margin is {margin_text(float(minimal))}.",
+            MARGIN_CLASSES[0].colour,
+        )
     if minimal < 0.0:
-        outside = percent_text(1.0 - float(margin.get("tumour_covered_fraction") or 0.0))
         return Verdict(
             f"No: part of the tumour lies outside the {level} zone.",
             f"In this simulation {outside} of its volume lies outside, and its surface sticks out "
@@ -188,6 +197,15 @@ def verdict(run: SavedRun) -> Verdict:
         f"The minimal margin, {shown}, reaches the target of {target:g} mm.",
         colour,
     )
+
+
+def capsule_line(margin: Mapping[str, Any]) -> str:
+    """What is set apart at the liver capsule, in one line; empty where nothing is."""
+    share = margin.get("fraction_subcapsular") or 0.0
+    if share <= 0.0:
+        return ""
+    thinnest = margin_text(margin.get("subcapsular_minimal_mm"))
+    return f"{percent_text(share)} of the surface, at the capsule, is set apart: {thinnest} there."
 
 
 def percent_text(fraction: float | None) -> str:

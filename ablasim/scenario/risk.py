@@ -107,6 +107,19 @@ class Risk(Section):
             )
         return given
 
+    @field_validator("probe_position")
+    @classmethod
+    def _around_the_plan(
+        cls, given: Normal | LogNormal | Uniform | Fixed | None
+    ) -> Normal | LogNormal | Uniform | Fixed | None:
+        middle = None if given is None else given.centre
+        if middle:
+            raise fault(
+                f"got displacements around {middle:g} mm; they are errors around the planned"
+                " place: centre them on 0, and move the probe itself under probes:"
+            )
+        return given
+
     @field_validator("perfusion_shutdown", "death_criterion")
     @classmethod
     def _names_are_known(

@@ -84,7 +84,7 @@ class Sources:
             follows = now + not_below_zero(now, drying_moment(step) * change)
             delayed = state.delayed + share * (follows - state.delayed)
         driven = np.where(self._is_delayed(state), delayed, now + change)
-        return self._within_power(driven, state, drive), driven
+        return self._within_power(driven, now + change, state, drive), driven
 
     def wanted(
         self, state: State, step: float, drive: Drive, after: Floats, dried: NDArray[np.bool_]
@@ -102,22 +102,29 @@ class Sources:
         now = self.present(state, drive)
         delayed = drying_follows(self._start(state, now), now, after - now, step)
         late = self._is_delayed(state) | (dried & self.fine)
-        return self._within_power(np.where(late, delayed, after), state, drive), delayed
+        return self._within_power(np.where(late, delayed, after), after, state, drive), delayed
 
     def _start(self, state: State, now: Floats) -> Floats:
         """What the delayed heat goes on from (p,) [W]."""
         return np.where(np.isfinite(state.delayed), state.delayed, now)
 
-    def _within_power(self, heat: Floats, state: State, drive: Drive) -> Floats:
+    def _within_power(self, heat: Floats, wanted: Floats, state: State, drive: Drive) -> Floats:
         """Heat (p,) [W] scaled to the power where that is held, whatever was extrapolated or
-        delayed; where another limit holds, the power changes with the load, up to its own limit."""
-        total, present = self.share.total([heat.sum(), self.present(state, drive).sum()])
+        delayed; where another limit holds, the power changes with the load, up to its own limit.
+
+        In coarse steps what is delayed then must not change the power either: it is that of the
+        potential at the end of the step, `wanted` (p,) [W].
+        """
+        total, present, sought = self.share.total(
+            [heat.sum(), self.present(state, drive).sum(), wanted.sum()]
+        )
         if total <= 0.0:
             return np.zeros_like(heat)
         limits, conductance = drive.limits(), float(state.conductance)
         others = voltage_squared((np.inf, *limits[1:]), conductance) * conductance
         held = limits[0] <= others and limits[3] == 0.0
-        return np.asarray(heat * (present / total if held else min(limits[0] / total, 1.0)))
+        allowed = min(total if self.fine else max(sought, 0.0), limits[0])
+        return np.asarray(heat * ((present if held else allowed) / total))
 
     def _is_delayed(self, state: State) -> NDArray[np.bool_]:
         """Points whose heat follows the potential with a delay (p,)."""

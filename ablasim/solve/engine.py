@@ -15,6 +15,8 @@ class Engine(Protocol):
     problem: BioheatProblem
     device_name: str
     stages: int
+    watched_step: float
+    """Longest step [s] while tissue dries under a generator that the impedance can trip."""
 
     def start(self) -> Any:
         """State at time zero."""

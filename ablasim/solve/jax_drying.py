@@ -50,16 +50,21 @@ def middles(state: State, step: Array) -> Array:
     return 0.5 * (state.past_step + step)
 
 
-def to_power(driven: Array, now: Array, limits: Array, conductance: Array) -> Array:
+def to_power(
+    driven: Array, now: Array, wanted: Array, limits: Array, conductance: Array, most_gain: Array
+) -> Array:
     """What scales the heat of a step to the power, a number or (b,).
 
     A drive that is held by its power delivers it exactly, whatever was extrapolated or delayed; the
     power of the others changes with the load, and holding it at its value at the start of the step
-    would leave first order in time. Nor may what was extrapolated go beyond the power.
+    would leave first order in time. Nor may what was extrapolated go beyond the power. In coarse
+    steps what is delayed must not change the power either: it is that of what would drive without a
+    delay, `wanted`.
     """
     total, power, resistance = driven.sum(axis=0), limits[0], limits[3]
     others = voltage_squared(limits.at[0].set(jnp.inf), conductance, jnp)
     steady = (power <= others * conductance) & (resistance == 0)
     safe = jnp.where(total > 0, total, 1.0)
-    factor = jnp.where(steady, now.sum(axis=0) / safe, jnp.minimum(power / safe, 1.0))
-    return jnp.where(total > 0, factor, 1.0)
+    sought = jnp.where(most_gain >= 1.0, total, jnp.maximum(wanted.sum(axis=0), 0.0))
+    allowed = jnp.minimum(sought, power)
+    return jnp.where(total > 0, jnp.where(steady, now.sum(axis=0), allowed) / safe, 1.0)

@@ -60,7 +60,7 @@ def move_heat(
     change = ahead * (now - state.past_heat)
     delayed = midway(state, now, not_below_zero(now, change, jnp), step, most_gain)
     driven = jnp.where(delayed_points(heat, state), delayed, now + change)
-    factor = to_power(driven, now, limits, state.conductance)
+    factor = to_power(driven, now, now + change, limits, state.conductance, most_gain)
     driven = driven * factor
     enthalpy, error, flows = rkc_step(heat, state.enthalpy, driven + constant, step, stages, table)
     temperature, perfusion = heat.temperature(enthalpy), full(heat.perfusion)
@@ -91,13 +91,14 @@ def close_step(
     suffered = jax.tree.map(written, suffer(heat, state, moved.temperature, step, death))
     peak = jnp.maximum(state.peak, moved.temperature)
     fine, dried = most_gain >= 1.0, dried_points(heat, moved.temperature)
-    wanted = 0.5 * (now + after)
+    mean = wanted = 0.5 * (now + after)
     # in coarse steps the heat at the end of what the delay covers: sees it swing, errs high
     share = drying_share(middles(state, step), jnp)
     swinging = state.delayed + share * (wanted - state.delayed)
     late = jnp.where(fine, midway(state, now, wanted - now, step, most_gain), swinging)
     wanted = jnp.where(delayed_points(heat, state) | (fine & dried), late, wanted)
-    lag = wanted * to_power(wanted, now, limits, state.conductance) - moved.driven
+    factor = to_power(wanted, now, mean, limits, state.conductance, most_gain)
+    lag = wanted * factor - moved.driven
     lag = lag if misplaced is None else lag + misplaced
     if state.past_temperature is not None:
         # perfusion's heat by the mean of what is left at both ends, less that of what was used

@@ -16,16 +16,9 @@ under a generator's limit changes by kelvins in a second."""
 STEP_AFTER_SWITCH = 0.5
 """First step [s] after the drive went on or off or to other electrodes."""
 
-WATCHED_STEP = 0.5
-"""Longest step [s] while tissue dries under a generator that the impedance can trip. In long steps
-the heat of a dried point follows its conductivity with a delay of some of them, which is too much
-heat: at 1.3 A a first roll-off, 160.4 s with the finest steps, came 19 s early with steps up to
-10 s, 2 s early with 1 s and 1.3 s early with 0.5 s, which is a sixth more steps. At the end of
-twelve minutes of pulses the engines' lethal surfaces were 0.11 mm apart with 1 s and are 0.05 mm
-apart with 0.5 s. Below that the tolerance of the steps decides."""
-
 DRIED_STEP = 2.0
-"""The same where it cannot, from DRIED_VOLUME on. In rf_bipolar, with the time tolerance of a
+"""Longest step [s] while tissue dries under a generator that cannot roll off, from DRIED_VOLUME on
+(where it can, see `Engine.watched_step`). In rf_bipolar, with the time tolerance of a
 preview, steps up to 15 s made a zone 5.2 % too large, and two runs that differed by rounding ended
 1 % apart; with steps up to 2 s it is 0.2 %, and they end 0.06 % apart, for twice the time. A
 standard run takes such steps of its own accord."""

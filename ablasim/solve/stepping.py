@@ -35,7 +35,6 @@ from ablasim.solve.step_control import (
     SHORTEST_STEP,
     SHRINK,
     STEP_AFTER_SWITCH,
-    WATCHED_STEP,
     StepControl,
 )
 
@@ -125,7 +124,7 @@ def _step(
     longest = control.longest
     dried = _dried_under_current(engine, drive, record)
     if dried > HOT_VOLUME and _can_roll_off(engine, state, drive, clock.now, record):
-        longest = min(longest, WATCHED_STEP)
+        longest = min(longest, engine.watched_step)
     elif dried > DRIED_VOLUME:
         longest = min(longest, DRIED_STEP)
     while True:

@@ -124,6 +124,7 @@ def risk(
     progress: ProgressCallback | None = None,
     resume: bool = True,
     force: bool = False,
+    all_samples: bool = False,
 ) -> RiskResult:
     """Sample the uncertain inputs of a scenario and assess the margin in every sample.
 
@@ -144,6 +145,7 @@ def risk(
         progress: told of every stage.
         resume: take finished chunks of an interrupted study of the same inputs.
         force: replace the results of an earlier study in `out`.
+        all_samples: take all of them, also where the intervals are narrow enough before.
 
     Raises:
         UsageError: no tumour, no uncertain input, an impossible number of samples, `out` exists, or
@@ -156,7 +158,7 @@ def risk(
 
     begun = time.perf_counter()
     _check_numbers(samples, seed, workers)
-    place = None if out is None else Path(out)
+    place = None if out is None else Path(out).absolute()
     if place is not None:
         check_free(place, force=force, kind=RISK)
     with nullcontext() if place is None else _store_of(place, "risk").held():
@@ -182,7 +184,10 @@ def risk(
             workers=workers,
             max_memory=max_memory,
             store=store,
-            enough=lambda s: narrow_enough(s.good().minimal, target, given.interval_half_width),
+            enough=lambda s: (
+                not all_samples
+                and narrow_enough(s.good().minimal, target, given.interval_half_width)
+            ),
             progress=progress,
         )
         _refuse_many_failures(every)

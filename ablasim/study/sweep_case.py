@@ -165,6 +165,7 @@ def _write_risk(scenario: Scenario, folder: Path, wanted: CaseRisk) -> RunRecord
         device="cpu",
         workers=1,  # the sweep has a process for every core already
         heat_sink=False,
+        all_samples=True,  # each case as many: lines of a table can be compared, and interpolated
     )
     write_json(folder / "risk.json", found.summary)
     write_samples(folder / "samples.csv", table(found), found.numbers)

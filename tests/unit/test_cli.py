@@ -465,7 +465,17 @@ def test_the_criteria_stand_side_by_side() -> None:
 def test_a_margin_stands_beside_its_target() -> None:
     margin = {"minimal_mm": 3.21}
     summary = {"margin": margin, "scenario": {"assessment": {"target_margin_mm": 5.0}}}
-    assert dict(result_rows(summary)) == {"Minimal ablative margin": "3.2 mm (target 5 mm)"}
+    assert dict(result_rows(summary)) == {
+        "Minimal ablative margin": "3.2 mm (below the target of 5 mm)"
+    }
+    for minimal, text in (
+        (4.96, "4.9 mm (below the target of 5 mm)"),
+        (5.0, "5.0 mm (target 5 mm)"),
+    ):
+        margin["minimal_mm"] = minimal
+        assert dict(result_rows(summary))["Minimal ablative margin"] == text
+    margin["minimal_mm"] = -0.04
+    assert dict(result_rows(summary))["Minimal ablative margin"].startswith("-0.1 mm")
 
 
 def test_an_incomplete_cover_never_reads_100_percent() -> None:

@@ -54,6 +54,7 @@ class LumpedLoad:
     """An engine whose tissue is one temperature, integrated exactly for a constant power."""
 
     stages = 0
+    watched_step = 0.5
     device_name = "none"
 
     def __init__(self, generator: Generator, turns: int = 1) -> None:
@@ -381,6 +382,17 @@ def test_a_ramp_still_sees_its_power_fall_after_a_restart() -> None:
     state = generator.after_step(state, Reading(60.0, 50.0))
     assert generator.excess(state, Reading(61.0, 50.0, 20.0)) == -math.inf
     assert generator.excess(state, Reading(600.0, 50.0, 2.0)) > 0.0
+
+
+def test_a_ramp_that_rolls_off_at_a_rise_restarts_from_what_was_set() -> None:
+    """Catches a rise at that moment, which was never asked for, in the power of the restart."""
+    generator = RampGenerator(
+        300.0, first=50.0, rise=10.0, interval=60.0, impedance=100.0, restart=0.5
+    )
+    state = generator.start(Reading(0.0, 50.0, 50.0))
+    for time in (59.0, 60.0):
+        assert generator.after_step(state, Reading(time, 120.0, 50.0)).level == 25.0
+    assert generator.after_step(state, Reading(61.0, 120.0, 60.0)).level == 30.0
 
 
 def test_timed_steps_end_exactly() -> None:

@@ -246,6 +246,19 @@ def test_verdict_answers_first(beside_vein: Path, ball: Path) -> None:
     assert words.thinnest_place(load_run(beside_vein)) == "on the left side of the tumour"
 
 
+def test_verdict_says_no_where_only_tumour_at_the_capsule_is_left(ball: Path) -> None:
+    """Its margin is set apart. Catches a "Yes" above a tumour that is not covered."""
+    run = load_run(ball)
+    margin = run.summary["margin"]
+    margin |= {"fraction_subcapsular": 0.2, "subcapsular_minimal_mm": 1.2}
+    assert words.verdict(run).headline.startswith("Yes")
+    margin |= {"subcapsular_minimal_mm": -3.2, "tumour_covered_fraction": 0.93}
+    found = words.verdict(run)
+    assert found.headline.startswith("No: part of the tumour next to the liver capsule")
+    assert "7.0 % of its volume" in found.detail and "3.5 mm" in found.detail
+    assert words.capsule_line(margin).startswith("20 % of the surface")
+
+
 def test_heat_sink_flag_depends_on_the_modality(beside_vein: Path, tmp_path: Path) -> None:
     run = load_run(beside_vein)
     distances = words.vessel_distances(run)

@@ -114,6 +114,20 @@ def test_what_the_scenario_says_is_taken() -> None:
     assert (columns["perfusion_liver"] > 3e4).all() and (columns["perfusion_liver"] < 6e4).all()
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"distribution": "fixed", "value": 3.0},
+        {"distribution": "normal", "mean": 6.0, "sd": 0.5},
+        {"distribution": "uniform", "low": 0.0, "high": 2.0},
+    ],
+)
+def test_probes_err_around_the_planned_place(given: dict[str, Any]) -> None:
+    """Catches displacements that would be treated as none, or corrected far from where they are."""
+    with pytest.raises(ScenarioError, match="around the planned place"):
+        prepared({"risk.probe_position": given})
+
+
 def test_a_sample_is_the_scenario_that_it_says() -> None:
     """Catches a region, a wall or the far field that a sample forgets: compared with the binding.
 
