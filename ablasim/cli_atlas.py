@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ablasim.cli_options import Debug, Json, Quiet
-from ablasim.cli_output import NOTICE, print_json, print_rows
+from ablasim.cli_output import NOTICE, percent, print_json, print_rows
 from ablasim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -197,8 +197,8 @@ def _rows(
 
 
 def _share(chance: Estimate) -> str:
-    value, low, high = (100.0 * number for number in (chance.value, chance.low, chance.high))
-    return f"{value:.0f} % (95 %: {low:.0f} to {high:.0f} %)"
+    value, low, high = (percent(number) for number in (chance.value, chance.low, chance.high))
+    return f"{value} (95 %: {low.removesuffix(' %')} to {high})"
 
 
 def _content(atlas: Atlas, place: dict[str, float | None], found: Reading) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def run(
     from ablasim.report.files import check_free
 
     watch = _Stopwatch(progress)
-    place = None if out is None else Path(out)
+    place = None if out is None else named_place(Path(out))
     if place is not None:
         check_free(place, force=force)
     shared = None if place is None else _cleared_place_for_fields(place, engine)
@@ -165,6 +165,12 @@ def step_control(scenario: Scenario) -> StepControl:
         tolerance=numerics.time_tolerance_K or STEP_TOLERANCE[numerics.resolution],
         longest=numerics.max_step_s or LONGEST_STEP,
     )
+
+
+def named_place(out: Path) -> Path:
+    """A directory by a path that ends in its name, beside which other files can lie: "." has none
+    and ".." is none."""
+    return out if out.name not in ("", "..") else out.resolve()
 
 
 def checkpoint_path(out: Path) -> Path:

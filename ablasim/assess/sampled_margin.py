@@ -18,7 +18,7 @@ from ablasim.assess.distance import surface_distance
 from ablasim.assess.locator import Locator
 from ablasim.assess.margin import set_apart, tumour_faces
 from ablasim.assess.rim import ProbeAxis, fill_cooled_rim
-from ablasim.assess.zone import TISSUE, probe_share, zone_surface
+from ablasim.assess.zone import TISSUE, beside_outer, probe_share, zone_surface
 from ablasim.mesh_cut import tet_fraction_above, triangle_normals
 from ablasim.mesh_tet import TetMesh
 
@@ -38,7 +38,7 @@ class SampledMargin:
         minimal: smallest of those that count [m].
         thinnest: number of that point.
         volume: of the filled zone [m3].
-        reaches_outer: the zone touches the outer boundary.
+        reaches_outer: the zone comes within one cell of the outer boundary.
         filled: the field with the cooled rim lifted above the level (n,), as in `LethalZone`.
     """
 
@@ -84,7 +84,7 @@ class MarginSampler:
             self.triangles.ravel(), np.repeat(area / 3.0, 3), minlength=len(self.points)
         )
         self._volumes = mesh.cell_volumes()
-        self._outer = np.unique(mesh.surface_faces("outer"))
+        self._outer = beside_outer(mesh)
         self._locator: Locator | None = None
 
     def measure(

@@ -60,7 +60,8 @@ class LethalZone:
         triangles: (t, 3), normals out of the zone.
         triangle_part: index (t,) into `parts`.
         parts: "tissue", "outer", "vessel.<name>": what lies on the other side.
-        reaches_outer: the zone touches the outer boundary: the simulated block is too small.
+        reaches_outer: the zone comes within one cell of the outer boundary: the simulated block is
+            too small. Where that is held at a temperature, the zone cannot touch it.
         title: of the criterion, as in "60 °C zone"; by default that of a peak temperature.
         says: what its tissue did, as in "reached 60 °C".
     """
@@ -174,10 +175,17 @@ def lethal_zone(
         triangles=surface.triangles,
         triangle_part=part,
         parts=parts,
-        reaches_outer=bool((filled[mesh.surface_faces("outer")] >= level).any()),
+        reaches_outer=bool((filled[beside_outer(mesh)] >= level).any()),
         title=title,
         says=says,
     )
+
+
+def beside_outer(mesh: TetMesh) -> NDArray[np.int32]:
+    """Nodes on the outer boundary and one cell from it."""
+    outer = np.zeros(len(mesh.points), dtype=bool)
+    outer[mesh.surface_faces("outer")] = True
+    return np.unique(mesh.cells[outer[mesh.cells].any(axis=1)])
 
 
 def zone_surface(

@@ -29,7 +29,7 @@ def margin_chart(margins: Floats, summary: Mapping[str, Any]) -> bytes:
         # Edges on whole millimetres, so that no bin lies in two classes.
         low, high = np.floor(finite.min()), np.ceil(finite.max())
         edges = np.arange(low, max(high, low + 1.0) + 0.5, max(1.0, np.ceil((high - low) / 40)))
-        edges = np.unique(np.concatenate([edges, [0.0, 5.0, 10.0]]))
+        edges = np.unique(np.concatenate([edges, [0.0, 5.0, 10.0, max(high, low + 1.0)]]))
         edges = edges[(edges >= low) & (edges <= max(high, low + 1.0))]
         counts, _ = np.histogram(finite, edges)
         share = 100.0 * counts / len(margins) / np.diff(edges)

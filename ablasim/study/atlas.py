@@ -180,6 +180,30 @@ class Atlas:
             raise UsageError("\n".join(faults))
 
 
+def _require_sound(atlas: Atlas) -> None:
+    """Raises ValueError, KeyError or TypeError where a lookup could fail or mislead."""
+    for key in ("device", "title", "ablasim", "resolution"):
+        if not isinstance(atlas.content[key], str):
+            raise ValueError(f"{key} is no text")
+    for name, nodes in zip(AXES, atlas.axes, strict=True):
+        ascending = np.isfinite(nodes).all() and (np.diff(nodes) > 0).all()
+        if len(nodes) < FEWEST_NODES or not ascending:
+            raise ValueError(f"{name} needs {FEWEST_NODES} or more ascending nodes")
+    shape = tuple(map(len, atlas.axes))
+    for name in ("margin_mm", "volume_ml", "short_axis_mm", "sample_margin_mm"):
+        values = atlas.values(name)
+        expected = (*shape, atlas.samples) if name == "sample_margin_mm" else shape
+        if values.shape != expected or not values.size:
+            raise ValueError(f"{name} has not one value per node")
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} is not finite everywhere")
+    check = atlas.check
+    if check is not None:
+        numbers = (check.count, check.mean, check.root_mean_square, check.largest)
+        if not np.isfinite(np.array(numbers, dtype=float)).all():
+            raise ValueError("check is not finite")
+
+
 def interpolated(axes: Sequence[Floats], values: Floats, point: Floats) -> tuple[Floats, Floats]:
     """Linear interpolation on a grid, and the estimate of its error.
 
@@ -262,11 +286,7 @@ def read_atlas(path: Path) -> Atlas:
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']}, not {FORMAT}")
         atlas = Atlas(content)
-        shape = tuple(map(len, atlas.axes))
-        for name in ("margin_mm", "volume_ml", "short_axis_mm", "sample_margin_mm"):
-            if atlas.values(name).shape[:3] != shape:
-                raise ValueError(f"{name} has not one value per node")
-        atlas.check  # noqa: B018  # raises where it is missing or has other keys
+        _require_sound(atlas)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputFileError(

@@ -18,7 +18,7 @@ from ablasim.report.palette import NOTICE
 from ablasim.study.atlas import AXES, FEWEST_NODES, FORMAT, Atlas
 from ablasim.study.cases import State, case_directory, write_whole
 from ablasim.study.sweep_frozen import Sweep
-from ablasim.study.sweep_table import table
+from ablasim.study.sweep_table import checked_file, table
 
 Floats = NDArray[np.float64]
 
@@ -37,6 +37,12 @@ RESULTS = {
 """Columns of a sweep's table; {} is the criterion of death."""
 
 DIGITS = 3
+
+LEAST_SHARE = 0.75
+"""Share of the samples that all cases must have: failed ones are left out everywhere."""
+
+MARGIN = "minimal_margin_mm"
+"""Column of samples.csv behind those of the inputs."""
 
 
 def build_atlas(sweep: Sweep, check: Sweep | None = None) -> Atlas:
@@ -74,6 +80,12 @@ def build_atlas(sweep: Sweep, check: Sweep | None = None) -> Atlas:
         values[name][index] = _numbers(columns[column.format(criterion)])
     margins = [_sample_margins(sweep, number) for number in range(1, len(sweep) + 1)]
     common = sorted(set(margins[0]).intersection(*margins))
+    if len(common) < LEAST_SHARE * sweep.plan.risk.samples:
+        raise UsageError(
+            f"{sweep.directory}: only {len(common)} of {sweep.plan.risk.samples} samples were"
+            " computed in all of its cases; an atlas compares the same samples everywhere"
+        )
+    _require_same_inputs(sweep, common)
     values["sample_margin_mm"] = np.empty((*shape, len(common)))
     values["sample_margin_mm"][index] = [[found[n] for n in common] for found in margins]
     # Without a zone there is no margin; one as far below zero as the tumour is wide says as much.
@@ -135,12 +147,33 @@ def _numbers(column: list[Any]) -> Floats:
 
 def _sample_margins(sweep: Sweep, number: int) -> dict[int, float]:
     """Minimal margin [mm] by the sample's number; NaN where nothing died."""
-    path = case_directory(sweep, number) / "samples.csv"
+    return {int(row["sample"]): float(row[MARGIN] or "nan") for row in _samples(sweep, number)}
+
+
+def _samples(sweep: Sweep, number: int) -> list[dict[str, str]]:
+    path = checked_file(sweep, number, "samples.csv")
     with path.open(encoding="utf-8", newline="") as stream:
-        return {
-            int(row["sample"]): float(row["minimal_margin_mm"] or "nan")
-            for row in csv.DictReader(stream)
-        }
+        return list(csv.DictReader(stream))
+
+
+def _require_same_inputs(sweep: Sweep, common: list[int]) -> None:
+    """The same sample must mean the same inputs in every case, or margins cannot be interpolated
+    sample by sample: an input that one case does not vary, as that of the walls where a thin vessel
+    is not meshed, changes all others."""
+    first: list[dict[str, str]] = []
+    for number in range(1, len(sweep) + 1):
+        inputs = [
+            dict(itertools.takewhile(lambda item: item[0] != MARGIN, row.items()))
+            for row in _samples(sweep, number)
+            if int(row["sample"]) in set(common)
+        ]
+        first = first or inputs
+        if inputs != first:
+            raise UsageError(
+                f"{case_directory(sweep, number)}: its samples have other inputs than those of"
+                " case 1; vary geometries that are uncertain alike, for example with vessels"
+                " that are all wide enough to be meshed"
+            )
 
 
 def _checked(atlas: Atlas, check: Sweep) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from ablasim.errors import ConvergenceError, UsageError
 from ablasim.frames import MM
 from ablasim.physics.damage import criterion
 from ablasim.progress import ProgressCallback
-from ablasim.run import RunResult
+from ablasim.run import RunResult, named_place
 from ablasim.run import run as run_once
 from ablasim.scenario import Scenario, inputs_sha256
 from ablasim.scenario.distributions import Normal
@@ -158,7 +158,7 @@ def risk(
 
     begun = time.perf_counter()
     _check_numbers(samples, seed, workers)
-    place = None if out is None else Path(out).absolute()
+    place = None if out is None else named_place(Path(out))
     if place is not None:
         check_free(place, force=force, kind=RISK)
     with nullcontext() if place is None else _store_of(place, "risk").held():

@@ -142,8 +142,9 @@ def _surface(result: RiskResult, case: Case) -> Group:
     # Of points that fail as often, the one with the thinnest margin.
     order = np.lexsort((risk.margin[1], -np.where(counts, risk.probability, -1.0)))
     worst = int(order[0])
-    by_sample = np.bincount(result.samples.thinnest, minlength=len(sampler.points))
-    often = int(np.argmax(by_sample))
+    # a sample without a zone is as thin everywhere
+    placed = result.samples.thinnest[np.isfinite(result.samples.minimal)]
+    often = _place(sampler.points[np.argmax(np.bincount(placed))]) if len(placed) else None
 
     def share(mask: Any) -> float:
         return float(area[mask].sum() / area.sum())
@@ -155,7 +156,7 @@ def _surface(result: RiskResult, case: Case) -> Group:
             "low": float(risk.low[worst]),
             "high": float(risk.high[worst]),
         },
-        "most_often_thinnest_mm": _place(sampler.points[often]),
+        "most_often_thinnest_mm": often,
         "fraction_above_5_percent": share(risk.probability > 0.05),
         "fraction_above_50_percent": share(risk.probability > 0.5),
         "fraction_never": share(risk.probability == 0.0),

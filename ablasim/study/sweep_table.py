@@ -120,6 +120,18 @@ def _row(sweep: Sweep, number: int) -> Row:
 
 def _content(sweep: Sweep, number: int, name: str) -> Mapping[str, Any]:
     """A JSON file of a finished case, as it was written."""
+    content: dict[str, Any] = json.loads(
+        checked_file(sweep, number, name).read_text(encoding="utf-8")
+    )
+    return content
+
+
+def checked_file(sweep: Sweep, number: int, name: str) -> Path:
+    """A file of a finished case.
+
+    Raises:
+        InputFileError: it is not what was written when the case was computed.
+    """
     folder = case_directory(sweep, number)
     path = folder / name
     marker = read_marker(folder) or {"files": {}}
@@ -129,8 +141,7 @@ def _content(sweep: Sweep, number: int, name: str) -> Mapping[str, Any]:
             f"{path}: is not what was written when the case was computed; remove {folder} and"
             f" compute it again with `ablasim sweep run {sweep.directory}`"
         )
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    return path
 
 
 def _results(summary: Mapping[str, Any], groups: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ablasim.errors import InputFileError, UsageError
 from ablasim.study.atlas import Atlas, devices, interpolated, load_atlas
 from ablasim.study.atlas_build import FIELDS, build_atlas, write_atlas
 from ablasim.study.atlas_plot import plot_atlas
-from ablasim.study.cases import new_case
+from ablasim.study.cases import case_directory, new_case
 from ablasim.study.sweep_frozen import Sweep, freeze
 from ablasim.study.sweep_plan import read_plan
 
@@ -152,6 +153,61 @@ def test_samples_that_failed_are_left_out_everywhere(tmp_path: Path) -> None:
     assert (whole.samples, found.samples) == (9, 8)
     expected = np.delete(whole.values("sample_margin_mm"), 3, axis=-1)
     assert found.values("sample_margin_mm") == pytest.approx(expected)
+
+
+def test_a_case_with_far_fewer_samples_is_refused(tmp_path: Path) -> None:
+    """Catches an atlas that silently loses the samples of all cases by one that ended early."""
+    plan = planned(tmp_path / "sweep", VARY, risk={"samples": 13})
+    with pytest.raises(UsageError, match="only 9 of 13 samples"):
+        build_atlas(compute(plan))
+
+
+def test_a_case_with_other_inputs_is_refused(tmp_path: Path) -> None:
+    sweep = compute(planned(tmp_path / "sweep", VARY))
+    shutil.rmtree(case_directory(sweep, 7))
+    with new_case(sweep, 7) as folder:
+        for name in ("summary.json", "risk.json"):
+            shutil.copy(case_directory(sweep, 6) / name, folder)
+        text = (case_directory(sweep, 6) / "samples.csv").read_text(encoding="utf-8")
+        (folder / "samples.csv").write_text(text.replace(",1,", ",2,", 1))
+    with pytest.raises(UsageError, match="other inputs than those of case 1"):
+        build_atlas(sweep)
+
+
+def test_edited_samples_are_refused(tmp_path: Path) -> None:
+    sweep = compute(planned(tmp_path / "sweep", VARY))
+    path = case_directory(sweep, 3) / "samples.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("1", "2", 1))
+    with pytest.raises(InputFileError, match="is not what was written"):
+        build_atlas(sweep)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"title": None}, "title is no text"),
+        ({"axes": {"tumour_mm": [10.0, 20.0]}}, "tumour_mm needs 3 or more ascending nodes"),
+        ({"axes": {"vessel_mm": [10.0, 6.0, 3.0]}}, "vessel_mm needs 3 or more ascending nodes"),
+        ({"values": {"margin_mm": None}}, "margin_mm is not finite"),
+        ({"values": {"sample_margin_mm": []}}, "sample_margin_mm has not one value per node"),
+        ({"check": {"mean": float("nan")}}, "check is not finite"),
+    ],
+)
+def test_a_file_that_would_mislead_is_no_atlas(
+    atlas: Atlas, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    content = json.loads(json.dumps(atlas.content))
+    for key, value in change.items():
+        if isinstance(value, dict):
+            for name, given in value.items():
+                content[key][name] = (
+                    np.full_like(atlas.values(name), np.nan).tolist() if given is None else given
+                )
+        else:
+            content[key] = value
+    (tmp_path / "own.json").write_text(json.dumps(content))
+    with pytest.raises(InputFileError, match=message):
+        load_atlas(tmp_path / "own.json")
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,16 @@ def test_rim_at_a_vessel_is_never_filled() -> None:
     assert fill_cooled_rim(with_vessel, peak, LEVEL, [Z_AXIS])[1] == 0.0
 
 
+def test_a_zone_that_a_held_boundary_presses_in_warns() -> None:
+    """The boundary itself is as cold as it is held. Catches a warning that can never come."""
+    mesh = box_mesh(10, 20 * MM)
+    outer = np.unique(mesh.surface_faces("outer"))
+    for radius, warned in ((12.0, True), (9.5, True), (6.0, False)):
+        peak = sphere_field(mesh, radius * MM)
+        peak[outer] = 37.0
+        assert lethal_zone(mesh, peak, LEVEL).reaches_outer is warned
+
+
 def test_no_zone() -> None:
     mesh = needle_mesh(layers=10, rings=5)
     zone = lethal_zone(mesh, np.full(len(mesh.points), 45.0), LEVEL, [Z_AXIS])
