@@ -18,9 +18,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from ablasim import __version__
 from ablasim.errors import InputFileError, ResourceError
 from ablasim.report.atomic import RESOURCE_ERRORS, atomic_directory, sync
+from ablasim.revision import revision
 from ablasim.study.sweep_frozen import Sweep, file_sha256
 
 MARKER = "case.json"
@@ -82,7 +82,7 @@ def new_case(sweep: Sweep, number: int) -> Iterator[Path]:
             "case": number,
             "values": sweep.values(number),
             "sweep_sha256": sweep.sha256,
-            "ablasim": __version__,
+            "ablasim": revision(),
             "files": files,
         }
         text = json.dumps(marker, indent=1, ensure_ascii=False)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ablasim import __version__
 from ablasim.assess import LethalZone, lethal_zone
 from ablasim.assess.margin import NearVessel
 from ablasim.assess.risk import (
@@ -32,6 +31,7 @@ from ablasim.errors import ConvergenceError, UsageError
 from ablasim.frames import MM
 from ablasim.physics.damage import criterion
 from ablasim.progress import ProgressCallback
+from ablasim.revision import revision
 from ablasim.run import RunResult, named_place
 from ablasim.run import run as run_once
 from ablasim.scenario import Scenario, inputs_sha256
@@ -400,6 +400,6 @@ def _key(
         "risk": given,
         "mesh": content_hash(case.mesh.points, case.mesh.cells),
         "numbers": [samples, seed, chunk, dtype, device],
-        "version": __version__,
+        "version": revision(),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

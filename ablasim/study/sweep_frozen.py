@@ -15,16 +15,16 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ablasim import __version__
 from ablasim.errors import InputFileError, Problem, ScenarioError, UsageError
 from ablasim.progress import Progress, ProgressCallback
 from ablasim.report.atomic import Kind, atomic_directory, sync
 from ablasim.report.palette import NOTICE
+from ablasim.revision import revision
 from ablasim.safe_yaml import dotted, dump, read_document
 from ablasim.scenario import Scenario, load_scenario, scenario_from_data
 from ablasim.scenario.model import FILE_SECTIONS
@@ -70,7 +70,7 @@ class Sweep:
     rows: tuple[tuple[Any, ...], ...]
     batches: tuple[tuple[int, ...], ...]
     sha256: str
-    version: str = __version__
+    version: str = field(default_factory=revision)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -153,7 +153,7 @@ def freeze(
         _require_same(directory, sweep)
         return open_sweep(directory), invalid
     with atomic_directory(directory, kind=KIND) as folder:
-        record = content | {"sha256": sweep.sha256, "ablasim": __version__, "notice": NOTICE}
+        record = content | {"sha256": sweep.sha256, "ablasim": revision(), "notice": NOTICE}
         text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
         (folder / FROZEN).write_text(text + "\n", encoding="utf-8")
         (folder / SCENARIO).write_text(dump(base), encoding="utf-8", newline="\n")
@@ -203,10 +203,10 @@ def check_inputs(sweep: Sweep) -> None:
     Raises:
         InputFileError: scenario.yaml, the label map or the mesh has changed, or the version.
     """
-    if sweep.version != __version__:
+    if sweep.version != revision():
         raise InputFileError(
             f"{sweep.directory}: was planned with ablasim {sweep.version}, and this is"
-            f" {__version__}; numbers of two versions are not mixed. Plan the sweep in another"
+            f" {revision()}; numbers of two versions are not mixed. Plan the sweep in another"
             f" directory, or go on with ablasim {sweep.version}"
         )
     path = sweep.directory / SCENARIO

@@ -23,7 +23,7 @@ CHECKED = ("physics.dielectric", "physics.vessels", "physics.nusselt", "physics.
 # above. A name also covers what is inside it (`solve.kernels` in `solve`) and its parts (`mesh_cut`
 # of `mesh`).
 LAYERS = (
-    "errors frames progress cache remedies",
+    "errors frames progress cache remedies revision",
     "team",
     "safe_yaml",
     " ".join(CHECKED),  # above the scenario, which refuses what they do not cover

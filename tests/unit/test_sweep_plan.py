@@ -273,7 +273,7 @@ def test_another_version_does_not_go_on(folder: Path, monkeypatch: pytest.Monkey
     """Catches one table from two versions of ablasim."""
     freeze(read_plan(write_plan(folder)), folder / "out")
     check_inputs(open_sweep(folder / "out"))
-    monkeypatch.setattr("ablasim.study.sweep_frozen.__version__", "9.9.9")
+    monkeypatch.setattr("ablasim.study.sweep_frozen.revision", lambda: "9.9.9")
     with pytest.raises(InputFileError, match=r"planned with ablasim .* this is 9\.9\.9"):
         check_inputs(open_sweep(folder / "out"))
 
