@@ -37,23 +37,19 @@ class MarginClass:
     high: float
     key: str
     label: str
-    meaning: str
     colour: str
     ink: str
 
 
 MARGIN_CLASSES: Final = (
-    MarginClass(
-        -math.inf, 0.0, "fraction_below_0", "< 0 mm", "outside the zone", "#B2182B", "#FFFFFF"
-    ),
-    MarginClass(0.0, 5.0, "fraction_0_5", "0 to 5 mm", "thin", "#FFD24A", "#1B1B1B"),
-    MarginClass(5.0, 10.0, "fraction_5_10", "5 to 10 mm", "sufficient", "#35A68F", "#FFFFFF"),
+    MarginClass(-math.inf, 0.0, "fraction_below_0", "< 0 mm", "#B2182B", "#FFFFFF"),
+    MarginClass(0.0, 5.0, "fraction_0_5", "0 to 5 mm", "#FFD24A", "#1B1B1B"),
+    MarginClass(5.0, 10.0, "fraction_5_10", "5 to 10 mm", "#35A68F", "#FFFFFF"),
     MarginClass(
         10.0,
         math.inf,
         "fraction_above_10",
         "\N{GREATER-THAN OR EQUAL TO} 10 mm",
-        "wide",
         "#1F4E9C",
         "#FFFFFF",
     ),

@@ -54,6 +54,7 @@ from ablasim.report.words import (
     nearest_vessel_text,
     percent_text,
     protocol_line,
+    target_mm,
     thinnest_place,
 )
 
@@ -195,7 +196,7 @@ def _draw_header(figure: Figure, run: SavedRun) -> None:
     ]
     if minimal is not None:
         entry = margin_class(float(minimal))
-        label = f"minimal margin ({entry.meaning})"
+        label = f"minimal margin (target {target_mm(run):g} mm)"
         chips.append((label, margin_text(float(minimal)), entry.colour, entry.ink))
     widths = (1.55, 2.15, 2.65)
     left = across - MARGIN - sum(widths[: len(chips)]) - 0.12 * (len(chips) - 1)

@@ -43,7 +43,6 @@ POTENTIAL_TEXT = {
     "far_field": "far field (the impedance does not depend on the block's size)",
     "ground": "grounded outer boundary",
 }
-TEMPERATURE_TEXT = {"body": "held at body temperature", "insulated": "insulated"}
 
 
 def zone_rows(run: SavedRun) -> list[tuple[str, bool, Row]]:
@@ -236,7 +235,7 @@ def coolant_rows(run: SavedRun) -> list[Row]:
     """Part of the probe, heat transfer coefficient and temperature of its coolant."""
     return [
         (
-            _part_name(surface),
+            _part_name(surface, len(run.group("scenario").get("probes") or ())),
             number_text(surface.details.get("h_W_m2K"), 0),
             number_text(surface.details.get("coolant_C"), 1),
         )
@@ -245,10 +244,10 @@ def coolant_rows(run: SavedRun) -> list[Row]:
     ]
 
 
-def _part_name(surface: Surface) -> str:
-    """``probe.0.active`` -> "probe 1, active part"."""
+def _part_name(surface: Surface, probes: int) -> str:
+    """``probe.0.active`` -> "probe 0, active part", numbered as in the scenario's protocol."""
     _, number, part = surface.name.split(".", 2)
-    return f"probe {int(number) + 1}, {part} part"
+    return f"probe {number}, {part} part" if probes > 1 else f"{part} part"
 
 
 def choices(run: SavedRun) -> list[str]:
@@ -281,7 +280,8 @@ def choices(run: SavedRun) -> list[str]:
         )
     else:
         sentences.append(_microwave_text(run))
-    outer = TEMPERATURE_TEXT.get(str(boundary.get("temperature")), "held at body temperature")
+    insulated = boundary.get("temperature") == "insulated"
+    outer = "insulated" if insulated else f"held at {blood}, the temperature of the blood"
     sentences.append(f"Outer boundary of the block: {outer}.")
     return sentences
 

@@ -142,6 +142,10 @@ def nearest_vessel_text(run: SavedRun) -> str:
     return f"{text}, its wall {number_text(float(distance), 1, 'mm')} from there"
 
 
+THIN_MM = 2.5
+"""A margin in the class of thin ones, whose colour stands for any that misses its target."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The answer in front: one sentence, one explanation, and the colour class that belongs to
@@ -183,20 +187,26 @@ def verdict(run: SavedRun) -> Verdict:
             f"by up to {margin_text(-margin_round(float(minimal)))}.",
             colour,
         )
-    assessment = (run.summary.get("scenario") or {}).get("assessment") or {}
-    target = float(assessment.get("target_margin_mm", 5.0))
+    target = target_mm(run)
     shown = margin_text(float(minimal))
     if minimal < target:
+        thin = margin_class(min(float(minimal), THIN_MM)).colour
         return Verdict(
             f"Inside, but with too thin a margin: the {level} zone covers the whole tumour.",
             f"The minimal margin, {shown}, is below the target of {target:g} mm.",
-            colour,
+            thin,
         )
     return Verdict(
         f"Yes: the whole tumour lies inside the {level} zone.",
         f"The minimal margin, {shown}, reaches the target of {target:g} mm.",
         colour,
     )
+
+
+def target_mm(run: SavedRun) -> float:
+    """The margin that the scenario asks for [mm]."""
+    assessment = (run.summary.get("scenario") or {}).get("assessment") or {}
+    return float(assessment.get("target_margin_mm", 5.0))
 
 
 def capsule_line(margin: Mapping[str, Any]) -> str:

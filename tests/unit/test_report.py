@@ -259,6 +259,15 @@ def test_verdict_says_no_where_only_tumour_at_the_capsule_is_left(ball: Path) ->
     assert words.capsule_line(margin).startswith("20 % of the surface")
 
 
+def test_a_margin_below_a_high_target_has_no_colour_of_success(ball: Path) -> None:
+    run = load_run(ball)  # its minimal margin is 5.5 to 6 mm
+    enough = words.verdict(run).colour
+    run.summary["scenario"]["assessment"]["target_margin_mm"] = 10.0
+    found = words.verdict(run)
+    assert "below the target of 10 mm" in found.detail
+    assert enough == margin_class(6.0).colour != found.colour == margin_class(2.0).colour
+
+
 def test_heat_sink_flag_depends_on_the_modality(beside_vein: Path, tmp_path: Path) -> None:
     run = load_run(beside_vein)
     distances = words.vessel_distances(run)
