@@ -89,8 +89,6 @@ def risk(
     set_up_logging(verbose=verbose)
     if max_memory is not None and not max_memory > 0.0:
         raise UsageError(f"--max-memory: got {max_memory:g}; must be greater than 0 GB")
-    if vessel and not heat_sink:
-        raise UsageError("--vessel: got it with --no-heat-sink; leave one of them out")
     loaded = load_scenario(scenario, changes_of(overrides, resolution))
     # After the scenario, so that a fault in it shows at once.
     from ablasim.study.risk import risk as study

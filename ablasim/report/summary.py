@@ -136,7 +136,11 @@ def _margin(record: RunRecord, margin: TumourMargin) -> Group:
     return {
         "minimal_mm": _mm(margin.minimal),
         "by_criterion": {name: _mm(each) for name, each in record.minimal_margins.items()},
-        "criterion_spread_mm": (max(known) - min(known)) / MM if known else None,
+        # a criterion without a zone has no margin: the others alone would say too little
+        "criterion_spread_mm": (max(known) - min(known)) / MM
+        if known and len(known) == len(record.minimal_margins)
+        else None,
+        "criteria_without_zone": len(record.minimal_margins) - len(known),
         "thinnest_point_mm": None if margin.thinnest_point is None else margin.thinnest_point / MM,
         "nearest_vessel": nearest.name if nearest else None,
         "nearest_vessel_kind": nearest.kind if nearest else None,

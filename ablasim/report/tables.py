@@ -77,6 +77,10 @@ def spread_sentence(run: SavedRun) -> str:
     margin = run.group("margin").get("criterion_spread_mm")
     if margin is not None:
         return f"Between these criteria the minimal margin differs by {margin:.1f} mm."
+    none = run.group("margin").get("criteria_without_zone") or 0
+    if none:
+        count = len(run.group("margin").get("by_criterion") or ())
+        return f"By {none} of these {count} criteria there is no lethal zone."
     width = run.group("zone").get("short_axis_spread_mm")
     return (
         "" if width is None else f"Between these criteria the short axis differs by {width:.1f} mm."

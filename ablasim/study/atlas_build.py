@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,12 @@ RESULTS = {
 
 DIGITS = 3
 
+MAY_DIFFER = ("name", "description", "numerics", "risk")
+"""Sections in which the scenario of a check may differ from that of the atlas."""
+
+FINENESS = ("preview", "standard", "fine")
+"""Resolutions of meshes, from the coarsest."""
+
 LEAST_SHARE = 0.75
 """Share of the samples that all cases must have: failed ones are left out everywhere."""
 
@@ -50,10 +57,11 @@ def build_atlas(sweep: Sweep, check: Sweep | None = None) -> Atlas:
 
     Args:
         sweep: over the three fields of `FIELDS` and nothing else, with `risk`.
-        check: cases of the same scenario anywhere between the nodes, on a finer mesh.
+        check: cases of the same scenario anywhere between the nodes, on meshes as fine or finer.
 
     Raises:
-        UsageError: the sweep varies something else, has too few nodes, or is not done.
+        UsageError: the sweep varies something else, has too few nodes or samples, its samples have
+            different inputs, or it is not done; the check is of another case.
         InputFileError: a case is damaged.
     """
     _require_axes(sweep)
@@ -176,14 +184,31 @@ def _require_same_inputs(sweep: Sweep, common: list[int]) -> None:
             )
 
 
+def _fixed(base: Mapping[str, Any]) -> dict[str, Any]:
+    """What the cases of a sweep have in common, apart from names, mesh and time steps."""
+    content = json.loads(json.dumps({k: v for k, v in base.items() if k not in MAY_DIFFER}))
+    for field in FIELDS:
+        *path, last = re.findall(r"\w+", field)
+        place = content
+        for step in path:
+            place = place[int(step) if step.isdigit() else step]
+        place.pop(last, None)
+    return dict(content)
+
+
 def _checked(atlas: Atlas, check: Sweep) -> dict[str, Any]:
     """How far the atlas is off in the cases of another sweep."""
     _require_axes(check)
-    same = ("protocol", "probes", "physics", "assessment")
-    for key in itertools.filterfalse(
-        lambda key: check.base[key] == atlas.content["scenario"][key], same
-    ):
-        raise UsageError(f"{check.directory}: has another {key} than the sweep of the atlas")
+    own, other = _fixed(atlas.content["scenario"]), _fixed(check.base)
+    for key in own | other:
+        if own.get(key) != other.get(key):
+            raise UsageError(f"{check.directory}: has another {key} than the sweep of the atlas")
+    resolution, known = check.scenario(1).numerics.resolution, atlas.content["resolution"]
+    if FINENESS.index(resolution) < FINENESS.index(known):
+        raise UsageError(
+            f"{check.directory}: {resolution} meshes say nothing about an atlas of {known} ones;"
+            f" check it with numerics.resolution {known} or finer"
+        )
     columns = table(check)
     _require_done(check, columns)
     off = []
@@ -194,7 +219,7 @@ def _checked(atlas: Atlas, check: Sweep) -> dict[str, Any]:
         off.append(computed - atlas.at(**place).margin.value)
     differences = np.array(off)
     return {
-        "resolution": check.scenario(1).numerics.resolution,
+        "resolution": resolution,
         "count": len(differences),
         "mean": round(float(differences.mean()), DIGITS),
         "root_mean_square": round(float(np.sqrt(np.mean(differences**2))), DIGITS),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -38,6 +39,7 @@ from ablasim.scenario import Scenario, inputs_sha256
 from ablasim.scenario.distributions import Normal
 from ablasim.scenario.risk import Risk
 from ablasim.shapes import content_hash
+from ablasim.solve import DTYPES
 from ablasim.study.batches import chunk_size
 from ablasim.study.case import Case, prepare
 from ablasim.study.chunk_store import ChunkStore
@@ -157,7 +159,11 @@ def risk(
     from ablasim.report.atomic import RISK, check_free
 
     begun = time.perf_counter()
-    _check_numbers(samples, seed, workers)
+    _check_numbers(samples, seed, workers, max_memory)
+    if dtype not in DTYPES:
+        raise UsageError(f"--dtype: got {dtype!r}; must be {' or '.join(DTYPES)}")
+    if vessels and not heat_sink:
+        raise UsageError("--vessel: got it with --no-heat-sink; leave one of them out")
     place = None if out is None else named_place(Path(out))
     if place is not None:
         check_free(place, force=force, kind=RISK)
@@ -351,7 +357,12 @@ def _vessels(
     return chosen
 
 
-def _check_numbers(samples: int, seed: int, workers: int | None) -> None:
+def _check_numbers(samples: int, seed: int, workers: int | None, max_memory: float | None) -> None:
+    for name, value in (("samples", samples), ("seed", seed), ("workers", workers)):
+        if value is not None and not isinstance(value, int | np.integer):
+            raise UsageError(f"--{name}: got {value!r}; must be a whole number")
+    if max_memory is not None and not 0.0 < max_memory < math.inf:
+        raise UsageError(f"--max-memory: got {max_memory:g}; must be a number of GB above 0")
     if not 8 <= samples <= MOST_SAMPLES:
         raise UsageError(f"--samples: got {samples}; must be from 8 to {MOST_SAMPLES}")
     if not 0 <= seed < 2**32:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -180,6 +181,30 @@ def test_edited_samples_are_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace("1", "2", 1))
     with pytest.raises(InputFileError, match="is not what was written"):
         build_atlas(sweep)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"anatomy": {"vessels": [{"velocity_cm_s": 60.0}]}}, "another anatomy"),
+        ({"tissues": {"liver": {"perfusion_W_m3K": 9e4}}}, "another tissues"),
+        ({"numerics": {"resolution": "preview"}}, "preview meshes say nothing"),
+    ],
+)
+def test_a_check_of_another_case_is_refused(
+    atlas: Atlas, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    text = yaml.safe_load(SCENARIO.read_text(encoding="utf-8"))
+    for key, new in change.items():
+        if key == "anatomy":
+            text[key]["vessels"][0] |= new["vessels"][0]
+        else:
+            text[key] = text.get(key, {}) | new
+    (tmp_path / "other.yaml").write_text(yaml.safe_dump(text), encoding="utf-8")
+    between = {field: [float(nodes[0]) + 0.7] for field, nodes in zip(FIELDS, NODES, strict=True)}
+    plan = planned(tmp_path / "check", between, scenario=str(tmp_path / "other.yaml"))
+    with pytest.raises(UsageError, match=message):
+        build_atlas(compute(planned(tmp_path / "sweep", VARY)), compute(plan))
 
 
 @pytest.mark.parametrize(

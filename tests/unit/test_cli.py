@@ -426,7 +426,7 @@ def test_the_table_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     printed = capsys.readouterr().out
     for text in (
         "Lethal zone (reached 60 °C)  18.4 ml, 38.1 x 30.0 mm",
-        "-1.2 mm (the zone does not cover the tumour)",
+        "-1.3 mm (the zone does not cover the tumour)",  # -1.24 mm, rounded down
         "8 % below 0",
         "portal_branch, 3.1 mm away",
         "99.9 % of its volume",

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -205,6 +207,22 @@ def test_an_interrupted_study_goes_on(out: Path, tiny: Path) -> None:
 def test_an_earlier_study_is_not_replaced_by_mistake(out: Path, tiny: Path) -> None:
     assert main(["risk", str(tiny), "-o", str(out), "-q"]) == 2
     assert main(["risk", str(tiny), "-o", str(tiny.parent), "-q", "--force"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"samples": 16.5}, "--samples: got 16.5; must be a whole number"),
+        ({"workers": 1.5}, "--workers: got 1.5; must be a whole number"),
+        ({"max_memory": math.nan}, "--max-memory: got nan"),
+        ({"dtype": "float16"}, "--dtype: got 'float16'; must be float64 or float32"),
+        ({"vessels": ("vein",), "heat_sink": False}, "--vessel: got it with --no-heat-sink"),
+    ],
+)
+def test_the_function_refuses_what_the_command_refuses(given: dict[str, Any], message: str) -> None:
+    scenario: Any = None  # not looked at
+    with pytest.raises(UsageError, match=re.escape(message)):
+        ablasim.risk(scenario, **given)
 
 
 @pytest.mark.parametrize(
