@@ -163,10 +163,10 @@ def _margin_rows(margin: Mapping[str, Any], target: float | None) -> Iterator[tu
             text += f" ({'below the target of' if minimal < target else 'target'} {target:g} mm)"
         yield "Minimal ablative margin", text
         at_capsule = margin.get("subcapsular_minimal_mm")
-        if at_capsule is not None:
+        apart = margin.get("fraction_subcapsular") or 0.0
+        if at_capsule is not None and apart > 0.0:
             short = " (the zone does not cover the tumour there)" if at_capsule < 0 else ""
-            share = percent(margin.get("fraction_subcapsular") or 0.0)
-            text = f"{margin_number(at_capsule)}{short}, {share} of the surface"
+            text = f"{margin_number(at_capsule)}{short}, {percent(apart)} of the surface"
             yield "  at the liver capsule", text
     if margin.get("thinnest_point_mm") is not None:
         point = ", ".join(f"{value:.1f}" for value in margin["thinnest_point_mm"])

@@ -33,7 +33,7 @@ SECTORS = 24
 """Bins around the probe."""
 BRIDGED = 3
 """Bins around the probe over which hot tissue is continuous: narrower gaps are between edges of the
-mesh, not in the tissue. A gap of 30 degrees is closed wherever it lies, one of 45 never: cold
+mesh, not in the tissue. A gap of 30 degrees is closed wherever it lies, one of 60 never: cold
 tissue on one side of a needle is not rim."""
 MOST_ABOVE = 1.0
 """Most that the rim is lifted above the level [K, or decades of a dose]: more would carry the zone
@@ -129,7 +129,8 @@ def enclosing_level(
         mesh: the tissue.
         field: at its nodes (n,).
         probe: the axis.
-        floor: of the levels that matter; below it the answer may be too low.
+        floor: of the levels that matter; what is lower counts as being there, and the answer may
+            be too low.
 
     Returns:
         The level at the nodes (n,); -inf where nothing farther out lies on one side.
@@ -144,6 +145,8 @@ def enclosing_level(
     if not len(edges):
         return np.full(len(field), -np.inf)
     plane, share, edge = _crossings(planes, edges)
+    if not len(plane):
+        return np.full(len(field), -np.inf)
     at = _between(across, edge, share)
     turn = np.arctan2(at[:, 1], at[:, 0]) / (2.0 * np.pi) + 0.5
     sector = np.minimum((turn * SECTORS).astype(np.int64), SECTORS - 1)
@@ -157,7 +160,10 @@ def enclosing_level(
     lowest = closed.min(axis=1)
     below = np.floor(planes).astype(np.int64)
     lower, upper = lowest[below - first, ring], lowest[below - first + 1, ring]
-    known = np.isfinite(lower) & np.isfinite(upper)
+    # where one plane knows nothing above the floor, the other is not forgotten for that
+    known = np.isfinite(np.maximum(lower, upper))
+    lower, upper = np.maximum(lower, floor), np.maximum(upper, floor)
+    known &= np.isfinite(lower) & np.isfinite(upper)
     rise = np.subtract(upper, lower, out=np.zeros_like(lower), where=known)
     return np.asarray(np.where(known, lower + (planes - below) * rise, -np.inf))
 

@@ -119,8 +119,8 @@ class LethalZone:
         if self.reaches_outer:
             title = self.title or f"{self.level:g} °C"
             return (
-                f"The {title} zone reaches the outer boundary: its size is a lower bound;"
-                " enlarge the simulated block.",
+                f"The {title} zone comes within one cell of the outer boundary, which may hold it"
+                " back: its size is a lower bound; enlarge the simulated block.",
             )
         return ()
 

@@ -29,7 +29,6 @@ from ablasim.report.palette import (
     TEMPERATURE_MAP,
     TEMPERATURE_RANGE_C,
     ZONE_COLOUR,
-    margin_class,
     margin_text,
     number_text,
 )
@@ -56,6 +55,7 @@ from ablasim.report.words import (
     protocol_line,
     target_mm,
     thinnest_place,
+    verdict,
 )
 
 __all__ = ["LabelOutlines", "write_preview"]
@@ -195,9 +195,9 @@ def _draw_header(figure: Figure, run: SavedRun) -> None:
         ("long \N{MULTIPLICATION SIGN} short axis", axes_text, "#ECEFF3", INK),
     ]
     if minimal is not None:
-        entry = margin_class(float(minimal))
         label = f"minimal margin (target {target_mm(run):g} mm)"
-        chips.append((label, margin_text(float(minimal)), entry.colour, entry.ink))
+        answer = verdict(run)
+        chips.append((label, margin_text(float(minimal)), answer.colour, answer.ink))
     widths = (1.55, 2.15, 2.65)
     left = across - MARGIN - sum(widths[: len(chips)]) - 0.12 * (len(chips) - 1)
     for (label, value, colour, ink), width in zip(chips, widths, strict=False):

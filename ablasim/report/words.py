@@ -12,6 +12,7 @@ import pyvista as pv
 
 from ablasim.report.palette import (
     MARGIN_CLASSES,
+    MarginClass,
     margin_class,
     margin_round,
     margin_text,
@@ -148,12 +149,22 @@ THIN_MM = 2.5
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer in front: one sentence, one explanation, and the colour class that belongs to
-    it."""
+    """The answer in front: one sentence, one explanation, and the margin class whose colours belong
+    to it; None where there is no tumour."""
 
     headline: str
     detail: str
-    colour: str
+    look: MarginClass | None
+
+    @property
+    def colour(self) -> str:
+        """Of the answer."""
+        return "#5A6370" if self.look is None else self.look.colour
+
+    @property
+    def ink(self) -> str:
+        """Of what is written on that colour."""
+        return "#FFFFFF" if self.look is None else self.look.ink
 
 
 def verdict(run: SavedRun) -> Verdict:
@@ -162,14 +173,12 @@ def verdict(run: SavedRun) -> Verdict:
     level, says = run.criterion.title, run.criterion.says
     if run.margin is None:
         return Verdict(
-            f"This scenario has no tumour; only the {level} zone is described.", "", "#5A6370"
+            f"This scenario has no tumour; only the {level} zone is described.", "", None
         )
     minimal = margin.get("minimal_mm")
     if run.zone is None or minimal is None:
-        return Verdict(
-            f"No: no tissue {says}, there is no lethal zone.", "", MARGIN_CLASSES[0].colour
-        )
-    colour = margin_class(float(minimal)).colour
+        return Verdict(f"No: no tissue {says}, there is no lethal zone.", "", MARGIN_CLASSES[0])
+    look = margin_class(float(minimal))
     outside = percent_text(1.0 - float(margin.get("tumour_covered_fraction") or 0.0))
     at_capsule = margin.get("subcapsular_minimal_mm")
     if minimal >= 0.0 and at_capsule is not None and at_capsule < 0.0:
@@ -178,19 +187,19 @@ def verdict(run: SavedRun) -> Verdict:
             f"In this simulation {outside} of its volume lies outside, and its surface sticks out "
             f"there by up to {margin_text(-margin_round(float(at_capsule)))}; elsewhere the "
             f"minimal margin is {margin_text(float(minimal))}.",
-            MARGIN_CLASSES[0].colour,
+            MARGIN_CLASSES[0],
         )
     if minimal < 0.0:
         return Verdict(
             f"No: part of the tumour lies outside the {level} zone.",
             f"In this simulation {outside} of its volume lies outside, and its surface sticks out "
             f"by up to {margin_text(-margin_round(float(minimal)))}.",
-            colour,
+            look,
         )
     target = target_mm(run)
     shown = margin_text(float(minimal))
     if minimal < target:
-        thin = margin_class(min(float(minimal), THIN_MM)).colour
+        thin = margin_class(min(float(minimal), THIN_MM))
         return Verdict(
             f"Inside, but with too thin a margin: the {level} zone covers the whole tumour.",
             f"The minimal margin, {shown}, is below the target of {target:g} mm.",
@@ -199,7 +208,7 @@ def verdict(run: SavedRun) -> Verdict:
     return Verdict(
         f"Yes: the whole tumour lies inside the {level} zone.",
         f"The minimal margin, {shown}, reaches the target of {target:g} mm.",
-        colour,
+        look,
     )
 
 

@@ -118,6 +118,12 @@ class Risk(Section):
                 f"got displacements around {middle:g} mm; they are errors around the planned"
                 " place: centre them on 0, and move the probe itself under probes:"
             )
+        reach = None if given is None else given.reach
+        if reach is not None and abs(reach[0] + reach[1]) > 1e-6 * (reach[1] - reach[0]):
+            raise fault(
+                f"got displacements from {reach[0]:g} to {reach[1]:g} mm; they are errors around"
+                " the planned place: with lower and upper equally far from 0"
+            )
         return given
 
     @field_validator("perfusion_shutdown", "death_criterion")

@@ -155,7 +155,7 @@ def close_step(
         delayed=jnp.where(
             fine,
             drying_follows(start_of(state, now), now, after - now, step, jnp),
-            jnp.where(dried, moved.driven / moved.factor, now),
+            jnp.where(dried, moved.driven / jnp.where(moved.factor > 0, moved.factor, 1.0), now),
         ),
         past_step=step,
         hot_seconds=hot_seconds,

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ablasim import __version__
 from ablasim.errors import UsageError
 from ablasim.report.palette import NOTICE
 from ablasim.study.atlas import AXES, FEWEST_NODES, FORMAT, Atlas
@@ -112,7 +111,7 @@ def build_atlas(sweep: Sweep, check: Sweep | None = None) -> Atlas:
         "check": None,
         "scenario": sweep.base,
         "sweep_sha256": sweep.sha256,
-        "ablasim": __version__,
+        "ablasim": sweep.version,
     }
     atlas = Atlas(content)
     return atlas if check is None else Atlas(content | {"check": _checked(atlas, check)})

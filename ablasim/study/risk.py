@@ -159,6 +159,7 @@ def risk(
     from ablasim.report.atomic import RISK, check_free
 
     begun = time.perf_counter()
+    samples, seed, workers = _whole_numbers(samples, seed, workers)
     _check_numbers(samples, seed, workers, max_memory)
     if dtype not in DTYPES:
         raise UsageError(f"--dtype: got {dtype!r}; must be {' or '.join(DTYPES)}")
@@ -357,10 +358,16 @@ def _vessels(
     return chosen
 
 
-def _check_numbers(samples: int, seed: int, workers: int | None, max_memory: float | None) -> None:
+def _whole_numbers(samples: int, seed: int, workers: int | None) -> tuple[int, int, int | None]:
+    """The same as plain numbers, which JSON can hold; those of numpy are allowed."""
     for name, value in (("samples", samples), ("seed", seed), ("workers", workers)):
-        if value is not None and not isinstance(value, int | np.integer):
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not (whole or (value is None and name == "workers")):
             raise UsageError(f"--{name}: got {value!r}; must be a whole number")
+    return int(samples), int(seed), None if workers is None else int(workers)
+
+
+def _check_numbers(samples: int, seed: int, workers: int | None, max_memory: float | None) -> None:
     if max_memory is not None and not 0.0 < max_memory < math.inf:
         raise UsageError(f"--max-memory: got {max_memory:g}; must be a number of GB above 0")
     if not 8 <= samples <= MOST_SAMPLES:

@@ -227,8 +227,8 @@ def _warnings(result: RiskResult, facts: Mapping[str, Any]) -> list[str]:
     outer = int(result.samples.reaches_outer.sum())
     if outer:
         found.append(
-            f"In {outer} samples the zone reaches the outer boundary: their size is a lower bound;"
-            " enlarge the simulated block."
+            f"In {outer} samples the zone comes within one cell of the outer boundary, which may"
+            " hold it back: their size is a lower bound; enlarge the simulated block."
         )
     nowhere = int(np.isneginf(result.samples.minimal).sum())
     if nowhere:

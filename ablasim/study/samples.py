@@ -22,7 +22,7 @@ class Samples:
         margin: at every point of the tumour's surface (k, p) [m].
         excess: by how much what kills exceeds the lethal level at some nodes (k, m), with the probe
             displaced; empty where not asked for.
-        reaches_outer: zones that touch the outer boundary (k,).
+        reaches_outer: zones that come close to the outer boundary (k,); see `beside_outer`.
         failed: samples whose solver gave up (k,); their other values mean nothing.
         balance: error of the heat balance (k,).
         batched: computed together (k,).

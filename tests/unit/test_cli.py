@@ -478,6 +478,16 @@ def test_a_margin_stands_beside_its_target() -> None:
     assert dict(result_rows(summary))["Minimal ablative margin"].startswith("-0.1 mm")
 
 
+def test_what_is_set_apart_at_the_capsule_is_printed_where_something_is() -> None:
+    """Where all of a tumour lies at the capsule nothing is set apart: its margin is the margin."""
+    margin = {"minimal_mm": 3.0, "subcapsular_minimal_mm": 3.0, "fraction_subcapsular": 0.0}
+    assert "  at the liver capsule" not in dict(result_rows({"margin": margin}))
+    margin["fraction_subcapsular"] = 0.25
+    assert dict(result_rows({"margin": margin}))["  at the liver capsule"].endswith(
+        "25 % of the surface"
+    )
+
+
 def test_an_incomplete_cover_never_reads_100_percent() -> None:
     assert floor_percent(0.99999) == "99.9 %"
     assert floor_percent(1.0) == "100.0 %"

@@ -214,6 +214,8 @@ def test_an_earlier_study_is_not_replaced_by_mistake(out: Path, tiny: Path) -> N
     [
         ({"samples": 16.5}, "--samples: got 16.5; must be a whole number"),
         ({"workers": 1.5}, "--workers: got 1.5; must be a whole number"),
+        ({"seed": True}, "--seed: got True; must be a whole number"),
+        ({"samples": None}, "--samples: got None; must be a whole number"),
         ({"max_memory": math.nan}, "--max-memory: got nan"),
         ({"dtype": "float16"}, "--dtype: got 'float16'; must be float64 or float32"),
         ({"vessels": ("vein",), "heat_sink": False}, "--vessel: got it with --no-heat-sink"),

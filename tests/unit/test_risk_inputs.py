@@ -120,6 +120,8 @@ def test_what_the_scenario_says_is_taken() -> None:
         {"distribution": "fixed", "value": 3.0},
         {"distribution": "normal", "mean": 6.0, "sd": 0.5},
         {"distribution": "uniform", "low": 0.0, "high": 2.0},
+        {"distribution": "normal", "mean": 0.0, "sd": 2.0, "lower": 0.0, "upper": 10.0},
+        {"distribution": "normal", "mean": 0.0, "sd": 2.0, "upper": 1.0},
     ],
 )
 def test_probes_err_around_the_planned_place(given: dict[str, Any]) -> None:

@@ -132,6 +132,27 @@ def test_the_level_that_encloses_the_probe() -> None:
     assert enclosing_level(mesh, gap, Z_AXIS)[inside].max() <= 20.0
 
 
+def test_hot_tissue_between_two_planes_encloses_nothing() -> None:
+    """All hot edges lie between two planes across the probe. Catches a maximum of nothing."""
+    mesh = needle_mesh()
+    field = np.full(len(mesh.points), 37.0)
+    flat = replace(mesh, points=np.where([True, True, False], mesh.points, 0.0))
+    assert not np.isfinite(enclosing_level(flat, field, Z_AXIS)).any()
+
+
+def test_the_enclosing_level_falls_to_the_floor_from_plane_to_plane() -> None:
+    """Catches a node that is not enclosed at all because one of its two planes is below the
+    floor."""
+    mesh, floor = needle_mesh(), 70.0
+    height, rho = mesh.points[:, 2], np.linalg.norm(mesh.points[:, :2], axis=1)
+    field = 80.0 - 15000.0 * np.maximum(height, 0.0)
+    whole = enclosing_level(mesh, field, Z_AXIS)
+    cut = enclosing_level(mesh, field, Z_AXIS, floor=floor)
+    near = (rho < 8 * MM) & (height > -9 * MM) & (height < 1.1 * MM)
+    assert (whole[near] < floor).any() and (whole[near] > floor).any()
+    assert (cut[near] >= np.minimum(whole[near], floor) - 1e-9).all()
+
+
 @pytest.mark.parametrize("turned", [0.0, 7.0, 15.0, 22.0])
 @pytest.mark.parametrize(("gap", "enclosed"), [(30.0, True), (65.0, False), (85.0, False)])
 def test_a_rim_that_is_cold_on_one_side_is_not_filled(
