@@ -11,6 +11,8 @@ from typing import Any
 
 import jinja2
 
+from ablasim.assess.margin import HEAT_SINK_DIAMETER, HEAT_SINK_DISTANCE
+from ablasim.frames import MM
 from ablasim.report import tables
 from ablasim.report.curves import history_figure, read_history
 from ablasim.report.palette import (
@@ -23,8 +25,6 @@ from ablasim.report.palette import (
 from ablasim.report.risk_words import evidence
 from ablasim.report.saved import SavedRun, load_run
 from ablasim.report.words import (
-    HEAT_SINK_DIAMETER_MM,
-    HEAT_SINK_DISTANCE_MM,
     VesselDistance,
     modality,
     nearest_vessel_text,
@@ -122,7 +122,7 @@ def heat_sink(run: SavedRun, distances: tuple[VesselDistance, ...]) -> HeatSink 
     """The heat-sink flag: red with radiofrequency, amber with microwaves; None without a tumour."""
     if run.margin is None:
         return None
-    wide, near = f"{HEAT_SINK_DIAMETER_MM:g} mm", f"{HEAT_SINK_DISTANCE_MM:g} mm"
+    wide, near = (f"{length / MM:g} mm" for length in (HEAT_SINK_DIAMETER, HEAT_SINK_DISTANCE))
     rule = f"at least {wide} wide within {near} of the tumour"
     sinks = [vessel for vessel in distances if vessel.is_heat_sink]
     if not sinks:

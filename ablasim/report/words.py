@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyvista as pv
 
 from ablasim.report.palette import (
     MARGIN_CLASSES,
@@ -19,13 +18,8 @@ from ablasim.report.palette import (
     number_text,
     vessel_look,
 )
-from ablasim.report.saved import SavedRun
+from ablasim.report.saved import SavedRun, Surface
 from ablasim.scenario.protocol_words import drive_words, duration_s
-
-HEAT_SINK_DIAMETER_MM = 3.0
-HEAT_SINK_DISTANCE_MM = 5.0
-"""The usual clinical definition: a vessel of at least 3 mm in contact with, or within 5 mm of, the
-tumour."""
 
 MODALITY_NAMES = {"rf": "radiofrequency", "mw": "microwave"}
 
@@ -48,30 +42,23 @@ def protocol_line(run: SavedRun) -> str:
     return ", ".join([*parts, *(model.replace("_", " ") for model in models)])
 
 
-def vessel_diameter(run: SavedRun, value: Any) -> float | None:
-    """A vessel's diameter [mm] as drawn in the scenario; None in a label map, where it is only a
-    typical one for the wall's coefficient and not that of the place."""
-    if value is None or run.group("scenario").get("labelmap"):
-        return None
-    return float(value)
-
-
 @dataclass(frozen=True)
 class VesselDistance:
-    """A vessel and how near it comes to the tumour [mm]; the diameter is None where nobody gave
-    one."""
+    """A vessel near the tumour.
+
+    Attributes:
+        label: its name for people.
+        kind: catalogue kind.
+        diameter: of the branch that is near [mm]; None where nobody knows it.
+        distance: of its wall from the tumour [mm].
+        is_heat_sink: by the usual clinical definition, as the run found.
+    """
 
     label: str
     kind: str
     diameter: float | None
     distance: float
-
-    @property
-    def is_heat_sink(self) -> bool:
-        """Whether the clinical definition of a heat sink holds; a vessel that is meshed is at least
-        3 mm wide."""
-        wide = self.diameter is None or self.diameter >= HEAT_SINK_DIAMETER_MM
-        return wide and self.distance <= HEAT_SINK_DISTANCE_MM
+    is_heat_sink: bool = False
 
     @property
     def text(self) -> str:
@@ -86,22 +73,20 @@ class VesselDistance:
 
 
 def vessel_distances(run: SavedRun) -> tuple[VesselDistance, ...]:
-    """Shortest distance from the tumour's surface to each vessel's wall, nearest first; empty
+    """Every vessel with the distance of its wall from the tumour's surface, nearest first; empty
     without a tumour."""
-    if run.margin is None:
-        return ()
+    margin = run.group("margin")
+    diameters, sinks = margin.get("vessel_diameter_mm") or {}, margin.get("heat_sinks") or ()
     found = []
-    for index, surface in enumerate(run.surfaces):
-        if not surface.is_vessel:
-            continue
-        wall = run.surface_mesh(index)
-        if wall.n_cells == 0:
-            continue
-        probe = pv.PolyData(np.asarray(run.margin.points)).compute_implicit_distance(wall)
-        nearest = float(np.min(np.abs(probe.point_data["implicit_distance"])))
-        diameter = vessel_diameter(run, surface.details.get("diameter_mm"))
-        found.append(VesselDistance(surface.label, surface.kind, diameter, nearest))
+    for name, distance in (margin.get("vessel_distance_mm") or {}).items():
+        surface = _wall(run, name)
+        label, kind = (surface.label, surface.kind) if surface else (name.replace("_", " "), "")
+        found.append(VesselDistance(label, kind, diameters.get(name), distance, name in sinks))
     return tuple(sorted(found, key=lambda vessel: vessel.distance))
+
+
+def _wall(run: SavedRun, vessel: str) -> Surface | None:
+    return next((surface for surface in run.surfaces if surface.name == f"vessel.{vessel}"), None)
 
 
 def thinnest_place(run: SavedRun) -> str:
@@ -130,12 +115,9 @@ def nearest_vessel_text(run: SavedRun) -> str:
     name = margin.get("nearest_vessel")
     if not name:
         return ""
-    surface = next((s for s in run.surfaces if s.is_vessel and s.name == f"vessel.{name}"), None)
+    surface = _wall(run, str(name))
     kind = str(margin.get("nearest_vessel_kind") or (surface.kind if surface else ""))
     diameter = margin.get("nearest_vessel_diameter_mm")
-    if diameter is None and surface is not None:
-        diameter = surface.details.get("diameter_mm")
-    diameter = vessel_diameter(run, diameter)
     text = VesselDistance(str(name).replace("_", " "), kind, diameter, 0.0).text
     distance = margin.get("nearest_vessel_distance_mm")
     if distance is None:

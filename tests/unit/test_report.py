@@ -280,6 +280,14 @@ def test_heat_sink_flag_depends_on_the_modality(beside_vein: Path, tmp_path: Pat
     assert flag is not None
     assert flag.level == "amber"
     assert "no difference" in flag.detail
+    # in a label map what the run found of the branch that is near, not of the trunk
+    margin = run.summary["margin"]
+    margin |= {"vessel_diameter_mm": {"portal_branch": 2.4}, "heat_sinks": []}
+    distances = words.vessel_distances(run)
+    assert "2.4 mm" in distances[0].text
+    flag = heat_sink(run, distances)
+    assert flag is not None
+    assert flag.level == "none"
     alone = load_run(write_run(tmp_path / "alone", vessel=False))
     flag = heat_sink(alone, words.vessel_distances(alone))
     assert flag is not None
