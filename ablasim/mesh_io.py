@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,15 +79,20 @@ def write_mesh(
         field_data=names if path.suffix == ".msh" else None,
     )
     options = {".msh": {"file_format": "gmsh22"}, ".xdmf": {"data_format": "XML"}}
+    # whole or not at all: a mesh that is cut short would be read later
+    partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            meshio.write(path, content, **options.get(path.suffix, {}))
+            meshio.write(partial, content, **options.get(path.suffix, {}))
+        partial.replace(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be written ({error.strerror or error})") from error
     except (ImportError, meshio.WriteError) as error:
         raise UsageError(
             f"{path}: meshio cannot write this format here ({error}); use .vtu or .msh"
         ) from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read_mesh(

@@ -24,7 +24,7 @@ from ablasim.physics.binding_vessels import vessel_flows, vessel_warnings
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import Progress, ProgressCallback
 from ablasim.report.record import RunRecord
-from ablasim.scenario import Scenario, cautions
+from ablasim.scenario import Scenario, cautions, inputs_sha256
 from ablasim.solve import Solution, Status, StepControl, solve
 from ablasim.solve.checkpoint import all_parts
 from ablasim.solve.dolfinx_options import Options
@@ -128,6 +128,7 @@ def run(
         check_free(place, force=force)
     shared = None if place is None else _cleared_place_for_fields(place, engine)
     with watch.stage("mesh"):
+        inputs = inputs_sha256(scenario)  # before the files are read: they may change meanwhile
         anatomy, mesh = place_in_mesh(scenario, progress)
         problem = build_problem(scenario, anatomy, mesh)
     with watch.stage("solve"):
@@ -147,7 +148,8 @@ def run(
     watch.seconds["solve"] -= solution.statistics["start_seconds"]
     with watch.stage("assess"):
         record = assessed(scenario, anatomy, problem, solution, engine=engine, dtype=dtype)
-    result = _finish(replace(record, timing=watch.total()), place, shared, watch, force)
+    record = replace(record, timing=watch.total(), inputs=inputs)
+    result = _finish(record, place, shared, watch, force)
     if place is not None:
         for part in all_parts(checkpoint_path(place)):
             part.unlink()

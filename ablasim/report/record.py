@@ -57,6 +57,8 @@ class RunRecord:
         dtype: floating-point type it used.
         timing: wall time by step [s]: mesh, compile, solve, assess, output, total.
         warnings: of the earlier steps.
+        inputs: hash of the scenario and its files, from before they were read; "" where nobody took
+            it.
     """
 
     scenario: Scenario
@@ -75,6 +77,7 @@ class RunRecord:
     dtype: str = "float64"
     timing: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    inputs: str = ""
     minimal_margins: Mapping[str, float | None] = field(default_factory=dict)
 
     @property

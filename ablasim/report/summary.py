@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ablasim import __version__
 from ablasim.assess.margin import TumourMargin
@@ -70,7 +71,7 @@ def build_summary(record: RunRecord) -> Group:
         "tissues": {region: _tissue(data) for region, data in record.tissues.items()},
         "scenario": scenario.model_dump(mode="json", exclude_none=True),
         "versions": versions(),
-        "inputs_sha256": inputs_sha256(scenario),
+        "inputs_sha256": record.inputs or inputs_sha256(scenario),
     }
     tidied: Group = tidy(summary)
     return tidied
@@ -250,10 +251,19 @@ def _generator(record: RunRecord) -> Group:
         "rolloff_times_s": list(solution.rolloffs),
     }
     for column in ("power_W", "voltage_V", "current_A", "impedance_ohm"):
-        values = solution.history.get(column)
-        finite = values[np.isfinite(values)] if values is not None else np.empty(0)
-        group[f"final_{column}"] = finite[-1] if finite.size else None
+        group[f"final_{column}"] = _last(solution.history.get(column))
+    # with a body and a pad in series the generator sees more than the tissue does
+    seen = solution.history.get("generator_power_W")
+    if seen is not None:
+        group["mean_generator_power_W"] = seen @ steps / steps.sum() if steps.size else None
+        impedance = solution.history.get("generator_impedance_ohm")
+        group["final_generator_impedance_ohm"] = _last(impedance)
     return group
+
+
+def _last(values: NDArray[np.float64] | None) -> float | None:
+    finite = values[np.isfinite(values)] if values is not None else np.empty(0)
+    return float(finite[-1]) if finite.size else None
 
 
 def _model(record: RunRecord) -> Group:
@@ -321,6 +331,8 @@ def _probe(record: RunRecord, index: int) -> Group:
         "entry_mm": placed.entry_mm,
         "active_centre_mm": placed.active_centre_mm,
         "active_length_mm": sum(b - a for a, b in probe.data.active_parts.values()) / MM,
+        # places along the axis, from the tip: a bipolar probe has two
+        "active_parts_mm": [[a / MM, b / MM] for a, b in probe.data.active_parts.values()],
         "diameter_mm": 2.0 * probe.data.radius / MM,
     }
 

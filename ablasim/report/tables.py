@@ -117,6 +117,12 @@ def generator_rows(run: SavedRun) -> list[Row]:
     generator, thermal = run.group("generator"), run.group("thermal")
     total, inside = generator.get("mean_power_W"), generator.get("mean_power_in_block_W")
     rows: list[Row] = [("Mean power", number_text(total, 1, "W"))]
+    generator_power = generator.get("mean_generator_power_W")
+    if generator_power is not None:
+        rows = [
+            ("Mean power of the generator", number_text(generator_power, 1, "W")),
+            ("of it in the tissue", number_text(total, 1, "W")),
+        ]
     if total and inside and abs(total - inside) > 0.005 * total:
         rows.append(("of it inside the simulated block", number_text(inside, 1, "W")))
     times = generator.get("rolloff_times_s") or []
@@ -131,6 +137,10 @@ def generator_rows(run: SavedRun) -> list[Row]:
         ("Final voltage (RMS)", number_text(generator.get("final_voltage_V"), 1, "V")),
         ("Final current (RMS)", number_text(generator.get("final_current_A"), 2, "A")),
         ("Final impedance", number_text(generator.get("final_impedance_ohm"), 1, OHM)),
+        (
+            "Final impedance at the generator",
+            number_text(generator.get("final_generator_impedance_ohm"), 1, OHM),
+        ),
         ("Hottest tissue", number_text(thermal.get("peak_C"), 1, "°C")),
         ("Dried tissue (reached 100 °C)", number_text(thermal.get("dried_ml"), 2, "ml")),
     ]

@@ -32,11 +32,12 @@ INTERVAL = 20.0
 
 @dataclass
 class Record:
-    """History rows, heat account and generator of the accepted steps."""
+    """History rows, heat account and generator of the accepted steps, and the number of others."""
 
     rows: list[dict[str, float]] = field(default_factory=list)
     account: dict[str, float] = field(default_factory=dict)
     generator: GeneratorState = field(default_factory=GeneratorState)
+    rejected: int = 0
 
     def add(
         self, now: float, step: float, problem: BioheatProblem, drive: Drive, report: Any
@@ -187,6 +188,7 @@ class Checkpoint:
                 "rows": record.rows,
                 "account": record.account,
                 "generator": record.generator.stored(),
+                "rejected": record.rejected,
             }
         )
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
@@ -221,9 +223,9 @@ class Checkpoint:
                     return None
                 state = _with_arrays(like, stored)
                 generator = GeneratorState.restored(text["generator"])
+                record = Record(text["rows"], text["account"], generator, int(text["rejected"]))
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
             return None
-        record = Record(text["rows"], text["account"], generator)
         return state, record, float(text["now"]), float(text["step"])
 
     def remove(self) -> None:

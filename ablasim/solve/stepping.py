@@ -45,7 +45,6 @@ class _Clock:
 
     now: float
     step: float
-    rejected: int = 0
     begun: float = 0.0
     first_step: float = 0.0
 
@@ -140,9 +139,9 @@ def _step(
                 break
             share = _towards_event(engine, state, drive, clock.now, excess, before)
             clock.step = max(share * step, control.event)
-            clock.rejected += 1
+            record.rejected += 1
             continue
-        clock.rejected += 1
+        record.rejected += 1
         factor = SAFETY * (control.tolerance / error) ** (1.0 / 3.0) if error < math.inf else 0.0
         clock.step = step * max(SHRINK, min(factor, 0.7)) if factor > 0 else step * SHRINK
         if clock.step < SHORTEST_STEP:
@@ -283,7 +282,7 @@ def _solution(
         status=status,
         statistics={
             "steps": float(len(history["time_s"])),
-            "rejected": float(clock.rejected),
+            "rejected": float(record.rejected),
             "potential_iterations": float(np.sum(history["potential_iterations"])),
             "potential_residual": float(np.max(history["potential_residual"], initial=0.0)),
             "stages": float(engine.stages),

@@ -15,7 +15,6 @@ from ablasim.frames import MM
 from ablasim.report.palette import NOTICE, margin_class
 from ablasim.report.risk_words import heat_sink_flag, published
 from ablasim.report.summary import versions
-from ablasim.scenario import inputs_sha256
 from ablasim.scenario.risk import Risk
 from ablasim.study.case import Case
 from ablasim.study.heat_sink import VesselCost
@@ -128,7 +127,7 @@ def build_summary(
         },
         "timing_s": {"total": facts["seconds"]},
         "versions": versions(),
-        "inputs_sha256": inputs_sha256(scenario),
+        "inputs_sha256": result.nominal.record.inputs,
         "risk_sha256": facts["risk_sha256"],
         "scenario": scenario.model_dump(mode="json", exclude_none=True),
     }

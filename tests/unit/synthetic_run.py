@@ -242,6 +242,7 @@ def _summary(
                 "entry_mm": [0.0, 0.0, 90.0],
                 "active_centre_mm": [0.0, 0.0, 0.0],
                 "active_length_mm": 30.0,
+                "active_parts_mm": [[0.0, 30.0]],
                 "diameter_mm": 2 * NEEDLE_RADIUS,
             }
         ],

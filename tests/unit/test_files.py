@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from ablasim.report.raster import Grid, grid_around, rasterise, voxels_in_probes
 from ablasim.report.record import RunRecord
 from ablasim.report.saved import load_run
 from ablasim.report.slices import cut, standard_planes
-from ablasim.report.summary import tidy
+from ablasim.report.summary import build_summary, tidy
 from ablasim.scenario import load_scenario, scenario_from_data
 from ablasim.solve.solution import Solution, Status
 
@@ -193,6 +194,32 @@ def test_summary_holds_the_groups_of_the_contract(run: tuple[Path, RunRecord]) -
     assert (surface["kind"], surface["h_W_m2K"], surface["velocity_cm_s"]) == (
         "portal_vein", 980.0, 12.0,
     )  # fmt: skip
+
+
+def test_a_generator_behind_a_resistance_sees_more_than_the_tissue() -> None:
+    """Catches a table that gives the tissue's power and impedance as the generator's."""
+    made = record()
+    seen = {
+        "generator_power_W": np.array([42.0, 42.0, 36.0]),
+        "generator_impedance_ohm": np.array([80.0, 70.0, np.nan]),
+    }
+    solution = replace(made.solution, history={**made.solution.history, **seen})
+    generator = build_summary(replace(made, solution=solution))["generator"]
+    assert generator["mean_power_W"] == 30.0 and generator["mean_generator_power_W"] == 40.0
+    assert generator["final_impedance_ohm"] == 50.0
+    assert generator["final_generator_impedance_ohm"] == 70.0
+    assert "mean_generator_power_W" not in build_summary(made)["generator"]
+
+
+def test_a_bipolar_probe_has_two_active_parts() -> None:
+    made = record()
+    bipolar = place_probe(catalogue.probe("bipolar_needle_15g_20mm"), np.zeros(3), Z_AXIS.direction)
+    summary = build_summary(replace(made, probes=[bipolar]))
+    first, second = summary["probes"][0]["active_parts_mm"]
+    assert first[1] < second[0]
+    assert summary["probes"][0]["active_length_mm"] == pytest.approx(
+        first[1] - first[0] + second[1] - second[0]
+    )
 
 
 def test_rounding_is_six_digits_and_never_nan() -> None:

@@ -291,6 +291,7 @@ def test_a_run_resumes_inside_a_pause(tmp_path: Path) -> None:
     assert loaded[1].generator.phase == "pause"
     resumed = treat(pulses(), checkpoint=keeper)
     assert resumed.rolloffs == whole.rolloffs
+    assert resumed.statistics["rejected"] == whole.statistics["rejected"] > 0
     for name, column in whole.history.items():
         np.testing.assert_array_equal(resumed.history[name], column, name)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from dataclasses import replace
 from pathlib import Path
 
+import meshio
 import numpy as np
 import pytest
 
@@ -392,6 +394,23 @@ def test_a_file_comes_back_as_written(mesh: TetMesh, tmp_path: Path, ending: str
     np.testing.assert_array_equal(back.cell_region, mesh.cell_region)
     for name in mesh.surfaces:
         assert back.surface_area(name) == pytest.approx(mesh.surface_area(name))
+
+
+def test_a_mesh_that_cannot_be_written_whole_is_not_there(
+    mesh: TetMesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mesh.vtu"
+    path.write_text("an older one")
+
+    def full_disk(file: Path, *_: object, **__: object) -> None:
+        file.write_text("half a me")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(meshio, "write", full_disk)
+    with pytest.raises(UsageError, match=r"mesh.vtu: cannot be written \(No space"):
+        write_mesh(mesh, path)
+    assert [file.name for file in tmp_path.iterdir()] == ["mesh.vtu"]
+    assert path.read_text() == "an older one"
 
 
 def test_a_unit_scales_a_file(mesh: TetMesh, tmp_path: Path) -> None:
