@@ -21,6 +21,9 @@ from ablasim.shapes import (
     vector,
 )
 
+TINE_POINTS = 13
+"""On the centre line of a tine: chords then run within a hundredth of the arc's radius."""
+
 FAR = 1.0  # [m]; a shaft runs this far past its tip, out of every block
 
 
@@ -89,6 +92,18 @@ class ProbeShape:
             # the first part reaches to the tip and to the tines ahead of it
             part = np.where((s < end) & ((s > start) | (start == 0.0)), name, part)
         return [str(name) for name in part]
+
+    @property
+    def tine_paths(self) -> FloatArray:
+        """Centre lines of the tines, from the trocar to their ends (t, k, 3) [m]."""
+        shape = self.data.shape
+        if not isinstance(shape, TinesShape):
+            return np.empty((0, TINE_POINTS, 3))
+        tip, axis = np.asarray(self.tip), np.asarray(self.direction)
+        turn = np.linspace(0.0, math.pi, TINE_POINTS)[:, None]
+        outward = np.array(_tine_directions(shape, axis, self.roll))[:, None]
+        along = shape.arc_centre_offset - shape.arc_radius * np.cos(turn)
+        return np.asarray(tip + along * outward - shape.arc_radius * np.sin(turn) * axis)
 
     @property
     def sensor_points(self) -> FloatArray:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ablasim.frames import Array
+from ablasim.anatomy_probes import place_probe
+from ablasim.catalogue import TinesShape
+from ablasim.frames import MM, Array
 from ablasim.scenario.anatomy import Block, BoxBlock, CylinderBlock, Sphere, Tumour
 from ablasim.scenario.treatment import ProbePlacement
 
@@ -65,6 +67,47 @@ def shaft_axis(probe: ProbePlacement, region: Region | None) -> Array:
         inside = region.distance(tip + further[:, None] * direction) < 0
         length = float(further[np.argmin(inside)])
     return np.stack([tip, tip + length * direction])
+
+
+@dataclass(frozen=True)
+class Metal:
+    """A straight or bent wire.
+
+    Attributes:
+        axis: its centre line (n, 3) [mm].
+        radius: [mm].
+        name: of it in a message.
+        moved_by: the keys that move it.
+    """
+
+    axis: Array
+    radius: float
+    name: str
+    moved_by: str
+
+
+def metal_ahead(probe: ProbePlacement) -> list[Metal]:
+    """The tines of a probe; none for others."""
+    shape = probe.data.shape
+    if not isinstance(shape, TinesShape):
+        return []
+    placed = place_probe(
+        probe.data,
+        np.array(probe.tip_mm) * MM,
+        np.array(probe.direction),
+        math.radians(probe.roll_deg),
+    )
+    radius, keys = shape.tine_radius / MM, "tip_mm, or turn it with roll_deg"
+    return [
+        Metal(path / MM, radius, f"tine {number} of the probe", keys)
+        for number, path in enumerate(placed.tine_paths, 1)
+    ]
+
+
+def metal_parts(probe: ProbePlacement, region: Region | None) -> list[Metal]:
+    """The shaft of a probe, and its tines."""
+    axis, radius = shaft_axis(probe, region), probe.data.radius / MM
+    return [Metal(axis, radius, "the probe", "tip_mm or entry_mm"), *metal_ahead(probe)]
 
 
 def polyline_distance(first: Array, second: Array) -> float:

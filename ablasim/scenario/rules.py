@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 
@@ -20,7 +21,14 @@ from ablasim.safe_yaml import KeyPath
 from ablasim.scenario.anatomy import IdealAnatomy, LabelMap, OwnMesh, Vessel, WallExchange
 from ablasim.scenario.fields import changed, one_of
 from ablasim.scenario.flow import turbulence
-from ablasim.scenario.geometry import Region, polyline_distance, shaft_axis, show, surface_points
+from ablasim.scenario.geometry import (
+    Region,
+    metal_ahead,
+    metal_parts,
+    polyline_distance,
+    show,
+    surface_points,
+)
 from ablasim.scenario.protocol import Protocol
 from ablasim.scenario.protocol_rules import protocol_faults
 from ablasim.scenario.treatment import Physics, ProbePlacement
@@ -262,22 +270,23 @@ def physics_fits_probes(draft: Draft) -> Iterator[Finding]:
 
 
 def tip_lies_in_block(draft: Draft) -> Iterator[Finding]:
-    """Every tip, with the tines ahead of it and the active part behind, is in the region."""
+    """Every tip, with the tines around it and the active part behind, is in the region."""
     region = draft.region
     if region is None:
         return
     for index, probe in draft.probes.items():
         tip, direction = np.array(probe.tip_mm), np.array(probe.direction)
-        ahead = probe.data.reach[0] / MM
         behind = 2 * probe.data.active_centre / MM
-        ends = np.stack([tip - ahead * direction, tip + behind * direction])
-        excess = float(np.max(region.distance(ends))) + CLEARANCE_MM
+        excess = float(np.max(region.distance(np.stack([tip, tip + behind * direction]))))
+        for part in metal_ahead(probe):
+            excess = max(excess, float(np.max(region.distance(part.axis))) + part.radius)
+        excess += CLEARANCE_MM
         if excess > 0:
             yield Finding(
                 ("probes", index, "tip_mm"),
-                f"got {show(tip)}; tip and active part must lie inside the region ({region}),"
-                f" {CLEARANCE_MM:g} mm from its surface, and reach {excess:.1f} mm too far: move"
-                " the tip or enlarge anatomy.block",
+                f"got {show(tip)}; tip, tines and active part must lie inside the region"
+                f" ({region}), {CLEARANCE_MM:g} mm from its surface, and reach {excess:.1f} mm too"
+                " far: move the tip or enlarge anatomy.block",
             )
 
 
@@ -300,36 +309,41 @@ def tumour_lies_in_block(draft: Draft) -> Iterator[Finding]:
         )
 
 
-def shaft_misses_vessels(draft: Draft) -> Iterator[Finding]:
-    """No shaft passes through a vessel, from the tip to the edge of the region and to the entry."""
+def probes_miss_vessels(draft: Draft) -> Iterator[Finding]:
+    """No shaft passes through a vessel, from the tip to the edge of the region and to the entry,
+    and no tine."""
     for index, probe in draft.probes.items():
-        axis, radius = shaft_axis(probe, draft.region), probe.data.radius / MM
         for number, vessel in draft.vessels.items():
-            needed = radius + vessel.outer_diameter_mm / 2
-            distance = polyline_distance(axis, np.array(vessel.path_mm))
-            if distance < needed:
-                yield Finding(
-                    ("probes", index),
-                    f"the probe goes through the vessel {vessel.name!r} (anatomy.vessels"
-                    f"[{number}]): it passes {distance:.1f} mm from its centre line and must keep"
-                    f" {needed:.1f} mm (both radii); move tip_mm or entry_mm",
-                )
+            for part in metal_parts(probe, draft.region):
+                needed = part.radius + vessel.outer_diameter_mm / 2
+                distance = polyline_distance(part.axis, np.array(vessel.path_mm))
+                if distance < needed:
+                    yield Finding(
+                        ("probes", index),
+                        f"{part.name} goes through the vessel {vessel.name!r} (anatomy.vessels"
+                        f"[{number}]): it passes {distance:.1f} mm from its centre line and must"
+                        f" keep {needed:.1f} mm (both radii); move {part.moved_by}",
+                    )
+                    break
 
 
 def probes_do_not_touch(draft: Draft) -> Iterator[Finding]:
-    """No two shafts run into each other."""
+    """No two probes run into each other."""
     listed = list(draft.probes.items())
     for position, (index, probe) in enumerate(listed):
         for other_index, other in listed[:position]:
-            needed = (probe.data.radius + other.data.radius) / MM
-            axes = (shaft_axis(each, draft.region) for each in (probe, other))
-            distance = polyline_distance(*axes)
-            if distance < needed:
-                yield Finding(
-                    ("probes", index),
-                    f"the probe passes {distance:.1f} mm from the axis of probes[{other_index}] and"
-                    f" must keep {needed:.1f} mm (both radii); move tip_mm or entry_mm",
-                )
+            pairs = product(metal_parts(probe, draft.region), metal_parts(other, draft.region))
+            for part, beside in pairs:
+                needed = part.radius + beside.radius
+                distance = polyline_distance(part.axis, beside.axis)
+                if distance < needed:
+                    yield Finding(
+                        ("probes", index),
+                        f"{part.name} passes {distance:.1f} mm from the axis of"
+                        f" probes[{other_index}] and must keep {needed:.1f} mm (both radii); move"
+                        f" {part.moved_by}",
+                    )
+                    break
 
 
 RULES: tuple[Rule, ...] = (
@@ -344,7 +358,7 @@ RULES: tuple[Rule, ...] = (
     flow_is_laminar,
     tip_lies_in_block,
     tumour_lies_in_block,
-    shaft_misses_vessels,
+    probes_miss_vessels,
     probes_do_not_touch,
 )
 

@@ -220,6 +220,34 @@ def test_shaft_may_pass_a_vessel_at_the_sum_of_the_radii() -> None:
     assert load_scenario(BESIDE_VEIN, beside)
 
 
+def test_tines_keep_clear_of_vessels_of_the_region_and_of_each_other() -> None:
+    """Catches rules that know the shaft alone: a tine then ends in blood, or outside."""
+    tines = SCENARIOS / "four_tine.yaml"
+
+    def moved(**changes: object) -> ScenarioError:
+        with pytest.raises(ScenarioError) as caught:
+            load_scenario(tines, {key.replace("__", "."): new for key, new in changes.items()})
+        return caught.value
+
+    in_blood = moved(anatomy__vessels=[vein(20.0)])
+    assert "tine 1 of the probe goes through the vessel 'vein'" in str(in_blood)
+    assert "roll_deg" in str(in_blood)
+    turned = {"anatomy.vessels": [vein(20.0)], "probes[0].roll_deg": 45.0}
+    assert load_scenario(tines, turned)
+    narrow = {"shape": "cylinder", "diameter_mm": 30.0, "height_mm": 80.0, "centre_mm": [0, 0, 0]}
+    assert "reach 1.8 mm too far" in str(moved(anatomy__block=narrow))
+    one = {"model": "four_tine_electrode", "tip_mm": [0, 0, 0], "entry_mm": [0, 0, 90]}
+    two = {"model": "four_tine_electrode", "tip_mm": [22, 0, 0], "entry_mm": [22, 0, 90]}
+    met = moved(probes=[one, two])
+    assert "tine" in str(met) and "from the axis of probes[0]" in str(met)
+
+
+def vein(x: float) -> dict[str, object]:
+    """A straight one, 10 mm wide."""
+    path = [[x, 0, -60], [x, 0, 60]]
+    return {"name": "vein", "kind": "hepatic_vein", "path_mm": path, "diameter_mm": 10}
+
+
 def test_shaft_runs_on_beyond_the_entry() -> None:
     """With the entry inside the region, the shaft still leaves it, here through a vessel."""
     changed = {
