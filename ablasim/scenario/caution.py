@@ -6,6 +6,7 @@ import math
 
 from ablasim import catalogue
 from ablasim.physics.damage import GAS_CONSTANT, KELVIN
+from ablasim.physics.tissue import BOILING_C
 from ablasim.scenario.anatomy import MeshVessel, Vessel
 from ablasim.scenario.flow import flow_cautions
 from ablasim.scenario.model import Scenario
@@ -27,9 +28,15 @@ THREE_STATE = (
     " no measure of an ablation zone."
 )
 
+BAND = (
+    "physics.vaporisation_band_C: tissue is dry above {end:g} °C, and its electrical conductivity"
+    " falls above 100 °C all the same: the generator rolls off earlier or later than with a band"
+    " that ends at 100 °C."
+)
+
 
 def cautions(scenario: Scenario) -> tuple[str, ...]:
-    """One sentence or two for each choice of a death model that misleads if taken for granted."""
+    """One sentence or two for each choice of a model that misleads if taken for granted."""
     found = []
     judged, physics = scenario.assessment, scenario.physics
     if judged.criterion == "cem43_240":
@@ -42,6 +49,9 @@ def cautions(scenario: Scenario) -> tuple[str, ...]:
             found += _set_caution("physics.perfusion_arrhenius_set", name)
         elif judged.criterion != "arrhenius":
             found += _set_caution("assessment.arrhenius_set", judged.arrhenius_set)
+    rf = any(probe.data.modality == "rf" for probe in scenario.probes)
+    if rf and physics.vaporisation_band_C[1] != BOILING_C:
+        found.append(BAND.format(end=physics.vaporisation_band_C[1]))
     for path, choice in (
         ("assessment.criterion", judged.criterion),
         ("physics.perfusion_shutdown", physics.perfusion_shutdown),

@@ -103,7 +103,7 @@ class Physics(Section):
         strict=True,
         gt=0,
         le=100,
-        description="width of the fall of electrical conductivity above the band [K]",
+        description="width of the fall of electrical conductivity above 100 °C [K]",
     )
     microwave_model: Literal["field", "parametric"] = Field(
         default="field",

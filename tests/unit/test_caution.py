@@ -40,6 +40,10 @@ def test_no_caution_without_a_cause(criterion: str) -> None:
             ("assessment.arrhenius_set", "42.5 °C", "about 6 mm"),
         ),
         (
+            {"physics": {"vaporisation_band_C": [98.0, 105.0]}},
+            ("dry above 105 °C", "falls above 100 °C all the same"),
+        ),
+        (
             {"assessment": {"criterion": "arrhenius", "arrhenius_set": "hcc_reddy"}},
             ("hcc_reddy", "43.9 °C"),
         ),
