@@ -52,6 +52,7 @@ class VesselShape:
         velocity: mean velocity of the blood there [m/s].
         sdf: signed distance of the lumen.
         branches: its centreline and flow, branch by branch; empty where they are not known.
+        measured: whether the diameter is its own; if not, the typical one of its kind stands in.
     """
 
     name: str
@@ -60,6 +61,7 @@ class VesselShape:
     velocity: float
     sdf: Sdf
     branches: tuple[Branch, ...] = ()
+    measured: bool = True
 
 
 @dataclass(frozen=True)
@@ -236,7 +238,8 @@ def _from_labelmap(scenario: Scenario, probes: tuple[ProbeShape, ...]) -> Anatom
         # a vessel too small for a skeleton has no branches: the kind's typical flow stands in
         known, branches = catalogue.vessel_kind(kind), region.branches[kind]
         trunk = max(branches, key=lambda branch: branch.diameter, default=known)
-        vessels.append(VesselShape(kind, kind, trunk.diameter, trunk.velocity, sdf, branches))
+        flow = (trunk.diameter, trunk.velocity)
+        vessels.append(VesselShape(kind, kind, *flow, sdf, branches, measured=bool(branches)))
     tissues = {
         "liver": section.tissues.liver,
         "tumour": section.tissues.tumour,

@@ -21,8 +21,8 @@ from ablasim.shapes import (
     vector,
 )
 
-TINE_POINTS = 13
-"""On the centre line of a tine: chords then run within a hundredth of the arc's radius."""
+TINE_POINTS = 25
+"""On the centre line of a tine: its chords keep within 1/400 of the arc's radius of it."""
 
 FAR = 1.0  # [m]; a shaft runs this far past its tip, out of every block
 

@@ -212,10 +212,16 @@ SHOWN_ROLLOFFS = 6
 
 def _generator(generator: Mapping[str, Any]) -> str:
     parts = []
-    if generator.get("mean_power_W") is not None:
-        parts.append(f"{generator['mean_power_W']:.1f} W on average")
-    if generator.get("final_impedance_ohm") is not None:
-        parts.append(f"{generator['final_impedance_ohm']:.0f} ohm at the end")
+    tissue, impedance = generator.get("mean_power_W"), generator.get("final_impedance_ohm")
+    # behind a resistance the generator sees more than the tissue does
+    power = generator.get("mean_generator_power_W", tissue)
+    impedance = generator.get("final_generator_impedance_ohm", impedance)
+    if power is not None:
+        parts.append(f"{power:.1f} W on average")
+        if power != tissue:
+            parts[-1] += f", {tissue:.1f} W of it in the tissue"
+    if impedance is not None:
+        parts.append(f"{impedance:.0f} ohm at the end")
     times = generator.get("rolloff_times_s") or []
     if times:
         rolled = "1 roll-off" if len(times) == 1 else f"{len(times)} roll-offs"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,21 +78,22 @@ def write_mesh(
         cell_data=data,
         field_data=names if path.suffix == ".msh" else None,
     )
-    options = {".msh": {"file_format": "gmsh22"}, ".xdmf": {"data_format": "XML"}}
-    # whole or not at all: a mesh that is cut short would be read later
-    partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    inline = {"data_format": "XML"}
+    options = {".msh": {"file_format": "gmsh22"}, ".xdmf": inline, ".xmf": inline}
+    ending = path.suffix.lower()
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            meshio.write(partial, content, **options.get(path.suffix, {}))
-        partial.replace(path)
+        # whole or not at all, and some formats are of two files that name each other
+        with tempfile.TemporaryDirectory(prefix=".mesh", dir=path.parent) as folder:
+            with contextlib.redirect_stdout(io.StringIO()):
+                meshio.write(Path(folder) / path.name, content, **options.get(ending, {}))
+            for part in Path(folder).iterdir():
+                part.replace(path.parent / part.name)
     except OSError as error:
         raise UsageError(f"{path}: cannot be written ({error.strerror or error})") from error
     except (ImportError, meshio.WriteError) as error:
         raise UsageError(
             f"{path}: meshio cannot write this format here ({error}); use .vtu or .msh"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_mesh(

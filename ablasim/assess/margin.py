@@ -51,6 +51,10 @@ class VesselFacts(Protocol):
         """[m]."""
 
     @property
+    def measured(self) -> bool:
+        """Whether the diameter is its own; if not, the typical one of its kind stands in."""
+
+    @property
     def branches(self) -> Sequence[Branch]:
         """Its branches with their own diameters; empty where they are not known."""
 
@@ -62,19 +66,26 @@ class NearVessel:
     Attributes:
         name: as in the scenario.
         kind: catalogue kind, "" where unknown.
-        diameter: of the branch that is near [m], None where unknown.
+        diameter: of the branch that is nearest [m], None where unknown.
         distance: to the nearest point of its wall in the mesh [m].
+        widest: diameter of the widest of its branches within `HEAT_SINK_DISTANCE` [m]; None where
+            none is, or it is unknown.
     """
 
     name: str
     kind: str
     diameter: float | None
     distance: float
+    widest: float | None = None
 
     @property
     def is_heat_sink(self) -> bool:
-        """Wide enough and near enough to matter by the usual clinical definition."""
-        wide = self.diameter is not None and self.diameter >= HEAT_SINK_DIAMETER
+        """Wide enough and near enough to matter by the usual clinical definition.
+
+        One of unknown diameter is: it was wide enough to be meshed.
+        """
+        known = [each for each in (self.diameter, self.widest) if each is not None]
+        wide = not known or max(known) >= HEAT_SINK_DIAMETER
         return wide and self.distance <= HEAT_SINK_DISTANCE
 
 
@@ -246,6 +257,7 @@ def _signed_distance(points: Floats, inside: Mask, zone: LethalZone) -> Floats:
 def set_apart(mesh: TetMesh, points: Floats, triangles: NDArray[np.int32]) -> tuple[Mask, Mask]:
     """Points (p,) within 5 mm of the capsule, and triangles (q,) that count for the fractions.
 
+    Where no triangle would count all points are said to be within, and all triangles count.
     The capsule is the interface between the region "outside" and all other tissue.
     """
     outside = mesh.region_cells("outside")
@@ -253,10 +265,12 @@ def set_apart(mesh: TetMesh, points: Floats, triangles: NDArray[np.int32]) -> tu
     if outside.any() and not outside.all():
         capsule, _ = interface_faces(mesh.cells, outside.astype(np.int16))
         near = surface_distance(points, mesh.points, capsule) <= SUBCAPSULAR_DISTANCE
-    counted = near[triangles].sum(axis=1) < 2
-    if near.all() or not counted.any():
-        counted = np.ones(len(triangles), dtype=bool)
-    return near, counted
+    apart = near[triangles].sum(axis=1) >= 2
+    if apart.all():  # nothing would be left
+        return np.ones_like(near), np.ones_like(apart)
+    # a point with no neighbour at the capsule is a corner of what counts
+    near &= np.bincount(triangles[apart].ravel(), minlength=len(points)) > 0
+    return near, ~apart
 
 
 def _class_fractions(margin: Floats, area: Floats) -> tuple[float, float, float, float]:
@@ -280,11 +294,17 @@ def _near_vessels(
         name = surface.removeprefix("vessel.")
         known = facts.get(name)
         distance, place = _closest_approach(points, mesh.points, faces)
-        kind, diameter = (known.kind, known.diameter) if known else ("", None)
+        kind = known.kind if known else ""
+        diameter = known.diameter if known and known.measured else None
+        widest = None
         if known and known.branches:
-            branch, _, _ = locate(known.branches, place[None])
+            wall = mesh.points[np.unique(faces)]
+            near = wall[cKDTree(points).query(wall)[0] <= HEAT_SINK_DISTANCE]
+            branch, _, _ = locate(known.branches, np.concatenate([place[None], near]))
             diameter = known.branches[int(branch[0])].diameter
-        found.append(NearVessel(name, kind, diameter, distance))
+            if distance <= HEAT_SINK_DISTANCE:
+                widest = max(known.branches[int(each)].diameter for each in np.unique(branch))
+        found.append(NearVessel(name, kind, diameter, distance, widest))
     return tuple(sorted(found, key=lambda vessel: vessel.distance))
 
 

@@ -100,8 +100,9 @@ def electrical_conductivity(
     """Electrical conductivity sigma(T) [S/m] near 500 kHz.
 
     Rises by `slope` per kelvin up to 100 °C, falls linearly over `drop` kelvin to `dry_ratio`
-    times sigma0 (dried tissue) and stays there. It falls with temperature above the vaporisation
-    band, not with the vapour fraction inside it: otherwise roll-off comes far too early.
+    times sigma0 (dried tissue) and stays there. It falls with temperature above 100 °C, where the
+    vaporisation band ends by default, not with the vapour fraction inside the band: otherwise
+    roll-off comes far too early.
 
     Args:
         temperature: T [°C].

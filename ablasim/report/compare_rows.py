@@ -25,8 +25,8 @@ ENERGY_WORDS = {
     "balance_error": "  balance error",
 }
 PLAIN = (
-    ("generator", "mean_power_W", "Mean power [W]", 2),
-    ("generator", "final_impedance_ohm", "Impedance at the end [ohm]", 2),
+    ("generator", "mean_power_W", "Mean power in tissue [W]", 2),
+    ("generator", "final_impedance_ohm", "Impedance of tissue at the end [ohm]", 2),
     ("generator", "rolloffs", "Roll-offs", 0),
     ("generator", "duration_s", "Time [s]", 1),
 )

@@ -216,7 +216,8 @@ def draw_probe_axis(axes: Axes, run: SavedRun, view: Slice) -> None:
             line[:, 0], line[:, 1], color=SHAFT_LOOK.colour, linewidth=1.0, linestyle=(0, (6, 4))
         )
         whole = float(np.linalg.norm(ends[1] - ends[0]))
-        for part in probe.get("active_parts_mm") or ():
+        length = probe.get("active_length_mm")  # all that older runs say
+        for part in probe.get("active_parts_mm") or ([[0.0, length]] if length else []):
             shares = np.array(part)[:, None] / whole
             active = line[0] + shares * (line[1] - line[0])
             axes.plot(active[:, 0], active[:, 1], color=ACTIVE_LOOK.colour, linewidth=1.4)

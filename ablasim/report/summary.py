@@ -157,7 +157,10 @@ def _margin(record: RunRecord, margin: TumourMargin) -> Group:
         "tumour_volume_ml": margin.tumour_volume / ML,
         "residual_ml": margin.residual_volume / ML,
         "vessel_distance_mm": {vessel.name: vessel.distance / MM for vessel in margin.vessels},
-        "vessel_diameter_mm": {vessel.name: _mm(vessel.diameter) for vessel in margin.vessels},
+        # of the widest branch that is near enough to be a heat sink, else of the nearest
+        "vessel_diameter_mm": {
+            vessel.name: _mm(vessel.widest or vessel.diameter) for vessel in margin.vessels
+        },
         "heat_sinks": [vessel.name for vessel in margin.vessels if vessel.is_heat_sink],
     }
 

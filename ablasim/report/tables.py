@@ -115,8 +115,11 @@ def energy_rows(run: SavedRun) -> list[tuple[Row, bool]]:
 def generator_rows(run: SavedRun) -> list[Row]:
     """Power, electrical end values and extreme temperatures, those that exist."""
     generator, thermal = run.group("generator"), run.group("thermal")
+    band = run.group("model").get("vaporisation_band_C") or (99.0, 100.0)
     total, inside = generator.get("mean_power_W"), generator.get("mean_power_in_block_W")
     rows: list[Row] = [("Mean power", number_text(total, 1, "W"))]
+    behind = generator.get("final_generator_impedance_ohm") is not None
+    tissue = " of the tissue" if behind else ""
     generator_power = generator.get("mean_generator_power_W")
     if generator_power is not None:
         rows = [
@@ -134,15 +137,18 @@ def generator_rows(run: SavedRun) -> list[Row]:
         for label, key, digits, unit in MICROWAVE_ROWS
     ]
     rows += [
-        ("Final voltage (RMS)", number_text(generator.get("final_voltage_V"), 1, "V")),
+        (
+            f"Final voltage{' across the tissue' if behind else ''} (RMS)",
+            number_text(generator.get("final_voltage_V"), 1, "V"),
+        ),
         ("Final current (RMS)", number_text(generator.get("final_current_A"), 2, "A")),
-        ("Final impedance", number_text(generator.get("final_impedance_ohm"), 1, OHM)),
+        (f"Final impedance{tissue}", number_text(generator.get("final_impedance_ohm"), 1, OHM)),
         (
             "Final impedance at the generator",
             number_text(generator.get("final_generator_impedance_ohm"), 1, OHM),
         ),
         ("Hottest tissue", number_text(thermal.get("peak_C"), 1, "°C")),
-        ("Dried tissue (reached 100 °C)", number_text(thermal.get("dried_ml"), 2, "ml")),
+        (f"Dried tissue (reached {band[-1]:g} °C)", number_text(thermal.get("dried_ml"), 2, "ml")),
     ]
     return [row for row in rows if row[1] != "\N{EN DASH}"]
 
@@ -290,7 +296,7 @@ def choices(run: SavedRun) -> list[str]:
         potential = POTENTIAL_TEXT.get(str(boundary.get("potential")), "far field")
         sentences.append(
             f"Electric potential: quasi-static, {potential}; the conductivity falls over {drop} "
-            "above the evaporation band."
+            "above 100 °C."
         )
     else:
         sentences.append(_microwave_text(run))

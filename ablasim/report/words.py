@@ -49,7 +49,8 @@ class VesselDistance:
     Attributes:
         label: its name for people.
         kind: catalogue kind.
-        diameter: of the branch that is near [mm]; None where nobody knows it.
+        diameter: of its widest branch within 5 mm, else of the nearest [mm]; None where nobody
+            knows it.
         distance: of its wall from the tumour [mm].
         is_heat_sink: by the usual clinical definition, as the run found.
     """

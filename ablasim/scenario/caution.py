@@ -30,8 +30,8 @@ THREE_STATE = (
 
 BAND = (
     "physics.vaporisation_band_C: tissue is dry above {end:g} °C, and its electrical conductivity"
-    " falls above 100 °C all the same: the generator rolls off earlier or later than with a band"
-    " that ends at 100 °C."
+    " falls above 100 °C all the same: impedance, heat and any roll-off are not those of drying"
+    " tissue."
 )
 
 

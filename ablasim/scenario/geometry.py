@@ -76,13 +76,13 @@ class Metal:
     Attributes:
         axis: its centre line (n, 3) [mm].
         radius: [mm].
-        name: of it in a message.
+        part: of a probe, in a message: "" for its shaft, or "tine 1 of ".
         moved_by: the keys that move it.
     """
 
     axis: Array
     radius: float
-    name: str
+    part: str
     moved_by: str
 
 
@@ -99,15 +99,20 @@ def metal_ahead(probe: ProbePlacement) -> list[Metal]:
     )
     radius, keys = shape.tine_radius / MM, "tip_mm, or turn it with roll_deg"
     return [
-        Metal(path / MM, radius, f"tine {number} of the probe", keys)
+        Metal(path / MM, radius, f"tine {number} of ", keys)
         for number, path in enumerate(placed.tine_paths, 1)
     ]
 
 
 def metal_parts(probe: ProbePlacement, region: Region | None) -> list[Metal]:
     """The shaft of a probe, and its tines."""
-    axis, radius = shaft_axis(probe, region), probe.data.radius / MM
-    return [Metal(axis, radius, "the probe", "tip_mm or entry_mm"), *metal_ahead(probe)]
+    return [shaft(probe, region), *metal_ahead(probe)]
+
+
+def shaft(probe: ProbePlacement, region: Region | None) -> Metal:
+    """The shaft of a probe."""
+    radius = probe.data.radius / MM
+    return Metal(shaft_axis(probe, region), radius, "", "tip_mm or entry_mm")
 
 
 def polyline_distance(first: Array, second: Array) -> float:

@@ -26,6 +26,7 @@ from ablasim.scenario.geometry import (
     metal_ahead,
     metal_parts,
     polyline_distance,
+    shaft,
     show,
     surface_points,
 )
@@ -320,9 +321,9 @@ def probes_miss_vessels(draft: Draft) -> Iterator[Finding]:
                 if distance < needed:
                     yield Finding(
                         ("probes", index),
-                        f"{part.name} goes through the vessel {vessel.name!r} (anatomy.vessels"
-                        f"[{number}]): it passes {distance:.1f} mm from its centre line and must"
-                        f" keep {needed:.1f} mm (both radii); move {part.moved_by}",
+                        f"{part.part}the probe goes through the vessel {vessel.name!r}"
+                        f" (anatomy.vessels[{number}]): it passes {distance:.1f} mm from its centre"
+                        f" line and must keep {needed:.1f} mm (both radii); move {part.moved_by}",
                     )
                     break
 
@@ -332,16 +333,21 @@ def probes_do_not_touch(draft: Draft) -> Iterator[Finding]:
     listed = list(draft.probes.items())
     for position, (index, probe) in enumerate(listed):
         for other_index, other in listed[:position]:
-            pairs = product(metal_parts(probe, draft.region), metal_parts(other, draft.region))
+            if draft.mesh is not None:
+                # where tines lie the file says, and roll_deg only where their sensors are
+                pairs = [(shaft(probe, None), shaft(other, None))]
+            else:
+                first, second = (metal_parts(each, draft.region) for each in (probe, other))
+                pairs = list(product(first, second))
             for part, beside in pairs:
                 needed = part.radius + beside.radius
                 distance = polyline_distance(part.axis, beside.axis)
                 if distance < needed:
                     yield Finding(
                         ("probes", index),
-                        f"{part.name} passes {distance:.1f} mm from the axis of"
-                        f" probes[{other_index}] and must keep {needed:.1f} mm (both radii); move"
-                        f" {part.moved_by}",
+                        f"{part.part}the probe passes {distance:.1f} mm from the axis of"
+                        f" {beside.part}probes[{other_index}] and must keep {needed:.1f} mm (both"
+                        f" radii); move {part.moved_by}, or the other probe",
                     )
                     break
 

@@ -223,7 +223,9 @@ class Checkpoint:
                     return None
                 state = _with_arrays(like, stored)
                 generator = GeneratorState.restored(text["generator"])
-                record = Record(text["rows"], text["account"], generator, int(text["rejected"]))
+                record = Record(
+                    text["rows"], text["account"], generator, int(text.get("rejected", 0))
+                )
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
             return None
         return state, record, float(text["now"]), float(text["step"])

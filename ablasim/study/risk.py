@@ -28,7 +28,7 @@ from ablasim.assess.risk import (
     surface_risk,
 )
 from ablasim.assess.sensitivity import Sensitivity, sensitivity
-from ablasim.errors import ConvergenceError, UsageError
+from ablasim.errors import ConvergenceError, InputFileError, UsageError
 from ablasim.frames import MM
 from ablasim.physics.damage import criterion
 from ablasim.progress import ProgressCallback
@@ -171,13 +171,19 @@ def risk(
     with nullcontext() if place is None else _store_of(place, "risk").held():
         given = scenario.risk or Risk()
         target = scenario.assessment.target_margin_mm * MM
+        files = inputs_sha256(scenario)  # before they are read: they may change meanwhile
         case = prepare(scenario, progress)
         inputs = uncertain_inputs(scenario, case.problem, case.tissues)
         if not inputs.varied:
             raise UsageError("risk: every input is fixed; leave at least one uncertain under risk:")
         chunk = chunk_size(case.mesh, dtype, max_memory, len(cores()))
-        key = _key(scenario, case, samples, seed, chunk, dtype, device)
+        key = _key(files, given, case, samples, seed, chunk, dtype, device)
         nominal = run_once(scenario, device=device, progress=progress)
+        if nominal.record.inputs != files:
+            raise InputFileError(
+                f"{scenario.name}: a file of the scenario was changed while the study ran; run it"
+                " again"
+            )
         near = nominal.margin.vessels if nominal.margin is not None else ()
         costly = _vessels(scenario, near, heat_sink, vessels)
         unit = unit_samples(samples, len(inputs.varied), seed)
@@ -403,7 +409,8 @@ def _store_of(place: Path, name: str, key: str = "") -> ChunkStore:
 
 
 def _key(
-    scenario: Scenario,
+    files: str,
+    given: Risk,
     case: Case,
     samples: int,
     seed: int,
@@ -412,10 +419,9 @@ def _key(
     device: str,
 ) -> str:
     """Hash of everything that decides the samples."""
-    given = (scenario.risk or Risk()).model_dump(mode="json")
     content = {
-        "inputs": inputs_sha256(scenario),
-        "risk": given,
+        "inputs": files,
+        "risk": given.model_dump(mode="json"),
         "mesh": content_hash(case.mesh.points, case.mesh.cells),
         "numbers": [samples, seed, chunk, dtype, device],
         "version": revision(),

@@ -34,6 +34,7 @@ class Tube:
     diameter: float | None
     velocity: float | None = None
     branches: tuple[Branch, ...] = ()
+    measured: bool = True
 
 
 Z_AXIS = Axis(np.zeros(3), np.array([0.0, 0.0, 1.0]))

@@ -10,8 +10,9 @@ from scipy.spatial.transform import Rotation
 from simple_meshes import MM, Tube, ball, box_mesh, moved, renumbered
 
 from ablasim.assess.distance import _pair_distance, surface_distance
-from ablasim.assess.margin import TumourMargin, minimal_margins, tumour_margin
+from ablasim.assess.margin import TumourMargin, minimal_margins, set_apart, tumour_margin
 from ablasim.assess.zone import lethal_zone
+from ablasim.centreline import Branch
 from ablasim.mesh_tet import TetMesh
 
 LEVEL = 60.0
@@ -119,6 +120,32 @@ def test_vessel_takes_margin_and_is_named() -> None:
     assert [vessel.is_heat_sink for vessel in margin.vessels] == [True, False]
 
 
+def test_a_wide_branch_behind_a_nearer_thin_one_is_a_heat_sink() -> None:
+    """Catches a rule that asks the branch alone that comes nearest."""
+    mesh, peak, _ = vessel_scene()
+    zone = lethal_zone(mesh, peak, LEVEL)
+    twig = along_z(12.5, 2.0)  # the side of the wall that is near the tumour
+    trunk = along_z(15.0, 4.6)
+    for branches, sink in (((twig, trunk), True), ((along_z(15.0, 2.7),), False)):
+        facts = (Tube("portal_branch", "portal_vein", 5 * MM, branches=branches),)
+        margin = tumour_margin(mesh, zone, facts)
+        assert margin is not None
+        near = margin.vessels[0]
+        assert near.distance < 5 * MM and near.is_heat_sink is sink
+        assert near.diameter == pytest.approx(branches[0].diameter)
+        assert near.widest == pytest.approx(max(branch.diameter for branch in branches))
+    unknown = (Tube("portal_branch", "portal_vein", 5 * MM, measured=False),)
+    margin = tumour_margin(mesh, zone, unknown)
+    assert margin is not None
+    assert margin.vessels[0].diameter is None and margin.vessels[0].is_heat_sink
+
+
+def along_z(x: float, diameter: float) -> Branch:
+    """A straight branch [mm]."""
+    ends = np.array([[x, 0.0, -20.0], [x, 0.0, 20.0]]) * MM
+    return Branch(ends, diameter * MM, 0.1)
+
+
 def test_living_tissue_ends_a_margin_but_a_vessel_wall_does_not() -> None:
     """The zone reaches the vessel's wall; the blood behind it is not tissue left alive."""
     mesh, _, facts = vessel_scene()
@@ -184,6 +211,24 @@ def test_subcapsular_surface_is_set_apart() -> None:
     assert margin.subcapsular_minimal == pytest.approx(9 * MM - margin.points[:, 0].max())
     assert margin.minimal > 3.5 * MM
     assert not margin.warnings
+
+
+def test_apart_is_what_has_area() -> None:
+    """Where all triangles are set apart all points are; a point alone is a corner of what counts.
+    Catches a margin of a handful of points that calls itself that of the tumour."""
+    mesh = box_mesh(32, SIZE, regions={"outside": lambda x: x[:, 0] > 9 * MM})
+    square = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 1], [0, 1, 1]]) * MM
+    triangles = np.array([[0, 1, 2], [1, 3, 2]], dtype=np.int32)
+
+    def at(*depths: float) -> tuple[list[bool], list[bool]]:
+        points = square + np.array([[8.75 - depth, 0, 0] for depth in depths]) * MM
+        near, counted = set_apart(mesh, points, triangles)
+        return near.tolist(), counted.tolist()
+
+    assert at(6, 6, 6, 6) == ([False] * 4, [True] * 2)
+    assert at(4, 4, 4, 6) == ([True] * 4, [True] * 2)
+    assert at(4, 6, 6, 6) == ([False] * 4, [True] * 2)
+    assert at(4, 4, 6, 6) == ([True, True, False, False], [False, True])
 
 
 def test_uncovered_subcapsular_tumour_is_not_passed_over() -> None:

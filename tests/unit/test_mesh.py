@@ -413,6 +413,13 @@ def test_a_mesh_that_cannot_be_written_whole_is_not_there(
     assert path.read_text() == "an older one"
 
 
+def test_a_format_of_two_files_comes_back(mesh: TetMesh, tmp_path: Path) -> None:
+    """Catches files that are renamed and then do not find each other."""
+    write_mesh(mesh, tmp_path / "m.ele")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["m.ele", "m.node"]
+    assert len(read_mesh(tmp_path / "m.ele").cells) == len(mesh.cells)
+
+
 def test_a_unit_scales_a_file(mesh: TetMesh, tmp_path: Path) -> None:
     path = tmp_path / "mesh.vtu"
     write_mesh(mesh, path)

@@ -239,7 +239,9 @@ def test_tines_keep_clear_of_vessels_of_the_region_and_of_each_other() -> None:
     one = {"model": "four_tine_electrode", "tip_mm": [0, 0, 0], "entry_mm": [0, 0, 90]}
     two = {"model": "four_tine_electrode", "tip_mm": [22, 0, 0], "entry_mm": [22, 0, 90]}
     met = moved(probes=[one, two])
-    assert "tine" in str(met) and "from the axis of probes[0]" in str(met)
+    assert re.search(r"tine \d of the probe passes .* from the axis of tine \d of probes", str(met))
+    needle = {"model": "cooled_needle_17g_30mm", "tip_mm": [15, 0, -15], "entry_mm": [15, 0, 90]}
+    assert "from the axis of tine 1 of probes[0]" in str(moved(probes=[one, needle]))
 
 
 def vein(x: float) -> dict[str, object]:
