@@ -124,9 +124,8 @@ def test_a_wide_branch_behind_a_nearer_thin_one_is_a_heat_sink() -> None:
     """Catches a rule that asks the branch alone that comes nearest."""
     mesh, peak, _ = vessel_scene()
     zone = lethal_zone(mesh, peak, LEVEL)
-    twig = along_z(12.5, 2.0)  # the side of the wall that is near the tumour
-    trunk = along_z(15.0, 4.6)
-    for branches, sink in (((twig, trunk), True), ((along_z(15.0, 2.7),), False)):
+    twig, trunk = along_z(-20.0, 4.0, 2.0), along_z(4.6, 20.0, 5.0)
+    for branches, sink in (((twig, trunk), True), ((along_z(-20.0, 20.0, 2.7),), False)):
         facts = (Tube("portal_branch", "portal_vein", 5 * MM, branches=branches),)
         margin = tumour_margin(mesh, zone, facts)
         assert margin is not None
@@ -140,9 +139,9 @@ def test_a_wide_branch_behind_a_nearer_thin_one_is_a_heat_sink() -> None:
     assert margin.vessels[0].diameter is None and margin.vessels[0].is_heat_sink
 
 
-def along_z(x: float, diameter: float) -> Branch:
-    """A straight branch [mm]."""
-    ends = np.array([[x, 0.0, -20.0], [x, 0.0, 20.0]]) * MM
+def along_z(start: float, end: float, diameter: float) -> Branch:
+    """A straight branch at x = 15 mm [mm]."""
+    ends = np.array([[15.0, 0.0, start], [15.0, 0.0, end]]) * MM
     return Branch(ends, diameter * MM, 0.1)
 
 
