@@ -45,17 +45,21 @@ class Estimate:
         return 0.5 * (self.high - self.low)
 
 
-def probability(happened: NDArray[np.bool_], confidence: float = CONFIDENCE) -> Estimate:
+def probability(
+    happened: NDArray[np.bool_], confidence: float = CONFIDENCE, *, unknown: int = 0
+) -> Estimate:
     """Probability of an event and its Wilson interval.
 
     Args:
         happened: in each sample (n,), at least one.
         confidence: of the interval.
+        unknown: further samples of which nobody knows; the interval holds for whatever they are.
     """
-    count = len(happened)
-    share = float(np.count_nonzero(happened)) / count
-    low, high = wilson(np.array([share]), count, confidence)
-    return Estimate(share, float(low[0]), float(high[0]))
+    times, count = float(np.count_nonzero(happened)), len(happened)
+    every = count + unknown
+    low, _ = wilson(np.array([times / every]), every, confidence)
+    _, high = wilson(np.array([(times + unknown) / every]), every, confidence)
+    return Estimate(times / count, float(low[0]), float(high[0]))
 
 
 def wilson(shares: Floats, count: int, confidence: float = CONFIDENCE) -> tuple[Floats, Floats]:

@@ -43,7 +43,12 @@ class MarginRisk:
 
 
 def margin_risk(
-    minimal: Floats, volume: Floats, target: float, apart: Floats | None = None
+    minimal: Floats,
+    volume: Floats,
+    target: float,
+    apart: Floats | None = None,
+    *,
+    failed: int = 0,
 ) -> MarginRisk:
     """Probabilities and quantiles of samples.
 
@@ -52,15 +57,18 @@ def margin_risk(
         volume: of the zones (k,) [m3].
         target: wanted margin [m].
         apart: margins (k, s) [m] in the part that the minimal margin leaves out; None for none.
+        failed: further samples whose solver gave up; the intervals of the probabilities hold for
+            whatever their margins are.
     """
+    uncovered = None if apart is None else (apart < 0.0).any(axis=1)
     return MarginRisk(
-        below_zero=probability(minimal < 0.0),
-        below_target=probability(minimal < target),
+        below_zero=probability(minimal < 0.0, unknown=failed),
+        below_target=probability(minimal < target, unknown=failed),
         target=target,
         margin=tuple(quantile(minimal, level) for level in LEVELS),
         volume=tuple(quantile(volume, level) for level in LEVELS),
         count=len(minimal),
-        apart_below_zero=None if apart is None else probability((apart < 0.0).any(axis=1)),
+        apart_below_zero=None if uncovered is None else probability(uncovered, unknown=failed),
     )
 
 

@@ -108,7 +108,7 @@ def sensitivity_chart(summary: Mapping[str, Any]) -> bytes | None:
     axes.barh(rows, first, color=BLUE, height=0.36, label="alone (first order)")
     axes.set_yticks(rows, [titles[name] for name in names], fontsize=9)
     axes.set_xlim(0.0, None)
-    axes.set_xlabel("share of the variance of the minimal margin [%]", fontsize=9)
+    axes.set_xlabel("share of the explained variance of the minimal margin [%]", fontsize=9)
     axes.legend(frameon=False, fontsize=9, loc="lower right")
     return _svg(figure)
 

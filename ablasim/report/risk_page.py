@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ablasim.report.palette import MARGIN_STEP_MM, margin_class, margin_text, number_text
 from ablasim.report.risk_charts import convergence_chart, margin_chart, sensitivity_chart
 from ablasim.report.risk_look import RISK_CLASSES, percent, risk_class
-from ablasim.report.risk_words import evidence
+from ablasim.report.risk_words import evidence, highest_chance, margin_words
 from ablasim.report.words import MODALITY_NAMES
 from ablasim.scenario.protocol_words import drive_words, duration_s
 
@@ -67,11 +67,6 @@ def write_risk_page(directory: Path, summary: Group, margins: NDArray[np.float64
     return target
 
 
-def margin_words(margin_mm: float | None) -> str:
-    """A margin, or that there is none since no tissue died: the worst that can be."""
-    return "no lethal zone" if margin_mm is None else margin_text(margin_mm)
-
-
 def verdict(summary: Group) -> dict[str, str]:
     """The answer in front: headline, explanation, colour."""
     chance, wanted = (
@@ -80,9 +75,10 @@ def verdict(summary: Group) -> dict[str, str]:
     target = summary["probability"]["target_margin_mm"]
     low, middle, high = (summary["margin_mm"][key]["value"] for key in ("p5", "p50", "p95"))
     shown = f"{percent(chance['value'])} ({percent(chance['low'])} to {percent(chance['high'])})"
+    likely = highest_chance(summary["probability"])
     colour = (
-        risk_class(chance["value"]).colour
-        if chance["value"] >= RISK_CLASSES[0].high or middle is None
+        risk_class(likely).colour
+        if likely >= RISK_CLASSES[0].high or middle is None
         else margin_class(middle).colour
     )
     worst = "no tissue dies at all"

@@ -36,11 +36,11 @@ from ablasim.report.palette import (
     NOTICE,
     TUMOUR_COLOUR,
     ZONE_COLOUR,
-    margin_text,
     vessel_look,
 )
 from ablasim.report.risk_look import DYING_MAP, RISK_CLASSES, ZONE_LINES, percent, risk_class
 from ablasim.report.risk_solid import NOMINAL, render_risk
+from ablasim.report.risk_words import highest_chance, margin_words
 from ablasim.report.saved import SavedRun, load_run
 from ablasim.report.sheet import (
     COLUMNS,
@@ -188,11 +188,11 @@ def _draw_header(figure: Figure, run: SavedRun, summary: Mapping[str, Any]) -> N
     )
     chance = summary["probability"]["margin_below_0"]
     low, middle, high = (summary["margin_mm"][key]["value"] for key in ("p5", "p50", "p95"))
-    look = risk_class(chance["value"])
+    look = risk_class(highest_chance(summary["probability"]))
     chips = (
         (
             "minimal margin, median (5 to 95 %)",
-            f"{margin_text(middle)} ({margin_text(low)} to {margin_text(high)})",
+            f"{margin_words(middle)} ({margin_words(low)} to {margin_words(high)})",
             "#ECEFF3",
             INK,
             4.2,

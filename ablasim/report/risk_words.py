@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import ablasim.catalogue
+from ablasim.report.palette import margin_text
 from ablasim.safe_yaml import read_document
 
 TUMOURS = {
@@ -91,3 +92,17 @@ def heat_sink_flag(is_heat_sink: bool, modality: str) -> tuple[str, str]:
         return "none", ""
     kind = modality if modality in ("rf", "mw") else "rf"
     return ("red" if kind == "rf" else "amber"), str(evidence()["heat_sink"][kind])
+
+
+def margin_words(margin_mm: float | None) -> str:
+    """A margin, or that there is none since no tissue died: the worst that can be."""
+    return "no lethal zone" if margin_mm is None else margin_text(margin_mm)
+
+
+def highest_chance(probability: Mapping[str, Any]) -> float:
+    """What colours the answer: the upper end of the interval of P(margin < 0), or of that next to
+    the capsule where it is higher."""
+    capsule = probability["margin_below_0_at_the_capsule"]
+    return max(
+        float(probability["margin_below_0"]["high"]), float((capsule or {}).get("high", 0.0))
+    )

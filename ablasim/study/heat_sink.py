@@ -76,8 +76,13 @@ class VesselCost:
             )
         if before == after:
             return f"{first}, and P(margin < 0) is {after} with and without it."
+        if hardly:
+            return (
+                f"{first}, no more than two meshes of one case differ by; P(margin < 0) is {after}"
+                f" with it and {before} without it."
+            )
         verb = "raises" if self.with_it.value > self.without_it.value else "lowers"
-        subject = "it " if hardly or middle < 0.0 else ""
+        subject = "it " if middle < 0.0 else ""
         return f"{first}, and {subject}{verb} P(margin < 0) from {before} to {after}."
 
 

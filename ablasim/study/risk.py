@@ -63,7 +63,8 @@ Floats = NDArray[np.float64]
 MOST_SAMPLES = 65_536
 
 MOST_FAILED = 0.02
-"""Share of samples whose solver may give up; with more, what is left is not what was asked."""
+"""Share of samples whose solver may give up, one at least; with more, what is left is not what was
+asked."""
 
 WARM_BELOW = 15.0
 """Zones are drawn from nodes around where the plain run comes within this [K] of the level."""
@@ -89,6 +90,7 @@ class RiskResult:
         zones: by quantile: 0.05 is the conservative one, tissue that dies in 95 % of the samples.
         sensitivity: Sobol indices of the minimal margin.
         heat_sinks: what vessels cost.
+        unaccounted: vessels whose cost could not be computed, in words.
         correction: of displaced probes.
         nominal: the plain run.
         nodes: mesh points that `samples.excess` belongs to (m,).
@@ -106,6 +108,7 @@ class RiskResult:
     zones: Mapping[float, LethalZone]
     sensitivity: Sensitivity
     heat_sinks: tuple[VesselCost, ...]
+    unaccounted: tuple[str, ...]
     correction: Correction
     nominal: RunResult
     nodes: NDArray[np.int64]
@@ -205,7 +208,7 @@ def risk(
         )
         _refuse_many_failures(every)
         used = len(every)
-        costs, stores = [], [store]
+        costs, unaccounted, stores = [], [], [store]
         for vessel in costly:
             other = case.without(vessel.name, progress)
             own = _store(place, f"without-{vessel.name}", key, resume)
@@ -217,8 +220,14 @@ def risk(
                 progress=progress,
                 stage="no sink",
             )
-            costs.append(vessel_cost(vessel, every, lacking, target))
             stores.append(own)
+            if _too_many_failed(lacking):
+                unaccounted.append(
+                    f"The vessel {vessel.name} is not accounted for: without it the solver gave up"
+                    f" in {int(lacking.failed.sum())} of {len(lacking)} samples."
+                )
+                continue
+            costs.append(vessel_cost(vessel, every, lacking, target))
         keep = ~every.failed
         good = every.good()
         apart = ~case.sampler.counts
@@ -229,7 +238,11 @@ def risk(
             numbers=np.flatnonzero(keep) + 1,
             columns={name: values[:used][keep] for name, values in columns.items()},
             margin=margin_risk(
-                good.minimal, good.volume, target, good.margin[:, apart] if apart.any() else None
+                good.minimal,
+                good.volume,
+                target,
+                good.margin[:, apart] if apart.any() else None,
+                failed=int(every.failed.sum()),
             ),
             surface=surface_risk(good.margin, target),
             points=case.sampler.points,
@@ -239,6 +252,7 @@ def risk(
                 inputs.names, unit[:used][keep], good.minimal, features=inputs.features, seed=seed
             ),
             heat_sinks=tuple(costs),
+            unaccounted=tuple(unaccounted),
             correction=correction,
             nominal=nominal,
             nodes=plan.nodes,
@@ -384,9 +398,13 @@ def _check_numbers(samples: int, seed: int, workers: int | None, max_memory: flo
         raise UsageError(f"--workers: got {workers}; must be at least 1")
 
 
+def _too_many_failed(samples: Samples) -> bool:
+    return bool(samples.failed.sum() > max(1.0, MOST_FAILED * len(samples)))
+
+
 def _refuse_many_failures(samples: Samples) -> None:
-    failed = int(samples.failed.sum())
-    if failed > MOST_FAILED * len(samples):
+    if _too_many_failed(samples):
+        failed = int(samples.failed.sum())
         numbers = ", ".join(str(n + 1) for n in np.flatnonzero(samples.failed)[:8])
         raise ConvergenceError(
             f"the solver gave up in {failed} of {len(samples)} samples (first: {numbers}); narrow"

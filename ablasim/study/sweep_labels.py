@@ -40,6 +40,18 @@ NAMES = {
     "zone.peak_60C.long_axis_mm": "long axis of the 60 °C zone [mm]",
     "thermal.peak_C": "highest temperature [°C]",
 }
+STUDIED = {
+    "risk.margin_mm": ("minimal margin", "mm"),
+    "risk.zone_volume_ml": ("volume of the zone", "ml"),
+    "risk.probability.margin_below_0": ("P(margin < 0)", ""),
+    "risk.probability.margin_below_target": ("P(margin < target)", ""),
+    "risk.probability.margin_below_0_at_the_capsule": ("P(margin < 0) at the capsule", ""),
+}
+"""Results of a risk study, whose unit stands before the quantile, and those without one."""
+
+ENDS = {"value": "", "low": "lower end", "high": "upper end"}
+"""Of the interval of a result of a risk study."""
+
 SECTIONS = ("anatomy", "mesh", "protocol", "physics", "numerics", "tissues")
 """Sections of a scenario that need no mention."""
 
@@ -48,13 +60,17 @@ AXES = ("x", "y", "z")
 
 def unit_of(column: str) -> str:
     """The unit that a key's suffix names; empty without one."""
-    return _split(_last(column))[1]
+    studied = _studied(column)
+    return _split(_last(column))[1] if studied is None else studied[1]
 
 
 def label_of(column: str) -> str:
     """`anatomy.tumour.diameter_mm` as "tumour diameter [mm]"."""
     if column in NAMES:
         return NAMES[column]
+    studied = _studied(column)
+    if studied is not None:
+        return f"{studied[0]} [{studied[1]}]" if studied[1] else studied[0]
     parts = column.split(".")
     if parts[0] in SECTIONS and len(parts) > 1 and parts[1:] != ["points"]:
         parts = parts[1:]
@@ -71,6 +87,17 @@ def label_of(column: str) -> str:
     unit = unit_of(column)
     text = " ".join(word for word in words if word)
     return f"{text} [{unit}]" if unit else text
+
+
+def _studied(column: str) -> tuple[str, str] | None:
+    """Words and unit of a result of a risk study; None for any other column."""
+    *rest, end = column.split(".")
+    quantile = rest[-1] if rest and re.fullmatch(r"p\d+", rest[-1]) else ""
+    name = ".".join(rest[:-1] if quantile else rest)
+    if name not in STUDIED or end not in ENDS:
+        return None
+    words, unit = STUDIED[name]
+    return ", ".join(filter(None, (words, quantile.upper(), ENDS[end]))), unit
 
 
 def _last(column: str) -> str:

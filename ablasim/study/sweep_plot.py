@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from ablasim.errors import UsageError
@@ -99,8 +100,13 @@ def plot(
         _heat_map(figure, axes, columns, rows, x, y, value)
     title = _title(sweep, at or {})
     missing = len(rows) - len(_drawable(columns, value, rows))
-    if missing:
-        title += f" ({missing} of {len(rows)} cases have no value)"
+    notes = [f"{missing} of {len(rows)} cases have no value"] if missing else []
+    for state in (State.failed, State.open):
+        count = columns["status"].count(state.value)
+        if count:
+            notes.append(f"{count} of the sweep's {state.value}")
+    if notes:
+        title += f" ({'; '.join(notes)})"
     axes.set_title(title, fontsize=10, loc="left")
     figure.supxlabel(NOTICE, fontsize=7, color="0.45", x=0.99, ha="right")
     FigureCanvasAgg(figure)
@@ -176,7 +182,8 @@ def _lines(
 def _heat_map(
     figure: Figure, axes: Axes, columns: Columns, rows: list[int], x: str, y: str, value: str
 ) -> None:
-    """One field for each pair of values; empty where no case is done."""
+    """One field for each pair of values; empty where no case is done, hatched where one is and has
+    no value: without a lethal zone there is no margin."""
     across, up = (_levels(columns, name, rows) for name in (x, y))
     grid = np.full((len(up), len(across)), np.nan)
     for i in _drawable(columns, value, rows):
@@ -185,6 +192,9 @@ def _heat_map(
         np.ma.masked_invalid(grid), origin="lower", aspect="auto", **_colours(value, grid)
     )
     axes.set_facecolor("0.9")
+    for i in set(rows) - set(_drawable(columns, value, rows)):
+        corner = (across.index(columns[x][i]) - 0.5, up.index(columns[y][i]) - 0.5)
+        axes.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="///", edgecolor="0.4", lw=0))
     figure.colorbar(drawn, ax=axes, label=label_of(value))
     for name, levels, set_ticks in ((x, across, axes.set_xticks), (y, up, axes.set_yticks)):
         step = math.ceil(len(levels) / 14)
@@ -265,6 +275,8 @@ def _label(axes: Axes, x: str, ticks: Sequence[str], up: str) -> None:
 
 
 def _is_margin(value: str) -> bool:
+    if value.startswith("risk.margin_mm."):
+        return True
     return value.startswith("margin.") and value.endswith("_mm") and "minimal" in value
 
 

@@ -256,10 +256,10 @@ def test_samples_that_fail(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) 
     def gives_up(problems: Any, control: Any, **_: Any) -> Solved:
         fields = [{"peak_C": np.full(len(problems[0].mesh.points), 37.0)} for _ in problems]
         count = len(problems)
-        return Solved(fields, np.arange(count) == 0, np.zeros(count), False)
+        return Solved(fields, np.arange(count) < 2, np.zeros(count), False)
 
     monkeypatch.setattr(sampling, "solve_all", gives_up)
-    with pytest.raises(ConvergenceError, match="gave up in 1 of 8 samples"):
+    with pytest.raises(ConvergenceError, match="gave up in 2 of 8 samples"):
         ablasim.risk(scenario, samples=8, device="cpu")
 
 
@@ -412,6 +412,17 @@ def test_what_is_said_of_a_quantile_holds_at_every_point(count: int) -> None:
         assert (more < (1.0 - level) * count + 1e-6).all()
 
 
+def test_samples_that_failed_widen_the_intervals() -> None:
+    """Catches samples that are left out and count as nothing: those that fail are the extremes."""
+    minimal, volume = np.linspace(-1.0, 9.0, 50) * MM, np.ones(50)
+    known = margin_risk(minimal, volume, 5 * MM).below_zero
+    lacking = margin_risk(minimal, volume, 5 * MM, failed=5).below_zero
+    assert lacking.value == known.value
+    none = probability(np.append(minimal < 0.0, [False] * 5))
+    every = probability(np.append(minimal < 0.0, [True] * 5))
+    assert (lacking.low, lacking.high) == (none.low, every.high)
+
+
 def test_the_part_at_the_capsule_has_a_probability_of_its_own() -> None:
     minimal, apart = np.full(10, 2.0), np.full((10, 3), 1.0)
     apart[:6, 1] = -0.5
@@ -467,7 +478,8 @@ def test_the_account_of_a_vessel() -> None:
     )
     same = vessel_cost(vessel, margins(without), margins(without + 0.1 * MM), 5.0 * MM)
     assert "hardly changes the margin" in same.sentence
-    assert "and it raises P(margin < 0) from 9 % to 10 %" in same.sentence
+    assert "no more than two meshes of one case differ by" in same.sentence
+    assert "P(margin < 0) is 10 % with it and 9 % without it" in same.sentence
 
 
 def test_a_vessel_that_costs_much_in_some_samples_is_no_trifle() -> None:

@@ -119,6 +119,10 @@ def test_a_changed_number_is_refused(sweep: Sweep, tmp_path: Path) -> None:
         ("margin.minimal_mm", "minimal margin [mm]"),
         ("margin.thinnest_point_mm.x", "margin thinnest point x [mm]"),
         ("generator.final_impedance_ohm", "generator final impedance [Ω]"),
+        ("risk.margin_mm.p50.value", "minimal margin, P50 [mm]"),
+        ("risk.zone_volume_ml.p5.low", "volume of the zone, P5, lower end [ml]"),
+        ("risk.probability.margin_below_0.value", "P(margin < 0)"),
+        ("risk.probability.margin_below_target.high", "P(margin < target), upper end"),
         ("numerics.steps", "steps"),
         ("device", "device"),
     ],
@@ -139,6 +143,11 @@ def test_pictures(sweep: Sweep, tmp_path: Path) -> None:
     for name in ("lines.png", "map.svg", "at.pdf"):
         assert (tmp_path / name).stat().st_size > 4000
     assert b"minimal margin [mm]" in (tmp_path / "map.svg").read_bytes()
+    drawn = (tmp_path / "map.svg").read_text()
+    assert (
+        "1 of the sweep's failed" in drawn.replace("&#x27;", "'")
+        and "1 of the sweep's open" in drawn
+    )
 
 
 @pytest.mark.parametrize(
