@@ -186,6 +186,17 @@ def _draw_header(figure: Figure, run: SavedRun, summary: Mapping[str, Any]) -> N
         color=FAINT,
         va="top",
     )
+    capsule = summary["probability"]["margin_below_0_at_the_capsule"]
+    if capsule is not None:
+        figure.text(
+            MARGIN / across,
+            9.14 / up,
+            f"At the capsule, set apart: uncovered in {percent(capsule['value'])}"
+            f" ({percent(capsule['low'])} to {percent(capsule['high'])})",
+            fontsize=11,
+            color=INK,
+            va="bottom",
+        )
     chance = summary["probability"]["margin_below_0"]
     low, middle, high = (summary["margin_mm"][key]["value"] for key in ("p5", "p50", "p95"))
     look = risk_class(highest_chance(summary["probability"]))
