@@ -118,7 +118,7 @@ def build_summary(
         ],
         "held": [asdict(entry) for entry in inputs.held],
         "published": published(tumour, modality, _class_keys(result, median)),
-        "warnings": list(_warnings(result, facts)),
+        "warnings": list(_warnings(result, facts, case)),
         "numerics": {
             "resolution": scenario.numerics.resolution,
             "points": len(case.mesh.points),
@@ -217,7 +217,7 @@ def _vessel(cost: VesselCost, modality: str) -> Group:
     }  # fmt: skip
 
 
-def _warnings(result: RiskResult, facts: Mapping[str, Any]) -> list[str]:
+def _warnings(result: RiskResult, facts: Mapping[str, Any], case: Case) -> list[str]:
     found = []
     if facts["failed"]:
         found.append(
@@ -247,9 +247,22 @@ def _warnings(result: RiskResult, facts: Mapping[str, Any]) -> list[str]:
             "Preview mesh: margins differ from those of a standard mesh by some tenths of a"
             " millimetre, which no interval here covers."
         )
+    if not bool(result.samples.batched.all()):
+        found.append(f"Samples were computed one by one: {_why_alone(case)}.")
     found += result.unaccounted
     found += list(result.nominal.summary.get("warnings") or ())
     return found
+
+
+def _why_alone(case: Case) -> str:
+    """Why samples were not computed together, which is several times as fast."""
+    from ablasim.solve.batch import NotBatchable, refuse_different
+
+    try:
+        refuse_different([case.problem])
+    except NotBatchable as reason:
+        return str(reason)
+    return "together with others the solver gave up"
 
 
 def _class_keys(result: RiskResult, median: float) -> tuple[str, str]:

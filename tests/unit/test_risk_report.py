@@ -1,11 +1,16 @@
 """What a risk report says: bands by tumour and modality, the flag, classes, distributions."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from ablasim.catalogue import tissue_names
+from ablasim.physics.generator import ConstantGenerator
 from ablasim.report.risk_look import RISK_CLASSES, percent, risk_class
 from ablasim.report.risk_page import distribution_words, verdict
 from ablasim.report.risk_words import CLASS_TITLES, evidence, heat_sink_flag, published
+from ablasim.study.risk_summary import _why_alone
 
 
 def test_every_band_has_a_cohort_a_tumour_and_a_source() -> None:
@@ -87,3 +92,11 @@ def test_the_verdict_never_speaks_of_recurrence() -> None:
     found = verdict(summary)
     assert "its part next to the capsule set apart, uncovered in 31 %" in found["headline"]
     assert "tumour stays uncovered in 60 % (26 % to 37 %)" in found["detail"]
+
+
+def test_samples_that_cannot_be_computed_together_say_why() -> None:
+    constant = ConstantGenerator("power", 30.0, 60.0)
+    field: Any = SimpleNamespace(problem=SimpleNamespace(generator=constant, microwave=object()))
+    assert _why_alone(field) == "the antennas' field follows the tissue"
+    plain: Any = SimpleNamespace(problem=SimpleNamespace(generator=constant, microwave=None))
+    assert "the solver gave up" in _why_alone(plain)
