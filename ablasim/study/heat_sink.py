@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ablasim.assess.intervals import Estimate, probability, quantile
+from ablasim.assess.intervals import Estimate, paired_difference, probability, quantile
 from ablasim.assess.margin import NearVessel
 from ablasim.assess.risk import LEVELS
 from ablasim.frames import MM
@@ -34,6 +34,7 @@ class VesselCost:
             where in no pair tissue died in both cases.
         with_it, without_it: P(minimal margin < 0).
         with_target, without_target: P(minimal margin < the wanted one).
+        raised: by how much P(minimal margin < 0) is higher with it, pair by pair.
         samples: pairs that were compared.
         no_zone: pairs in which no tissue died in one of the cases; they count in the probabilities
             and not in the cost.
@@ -45,6 +46,7 @@ class VesselCost:
     without_it: Estimate
     with_target: Estimate
     without_target: Estimate
+    raised: Estimate
     samples: int
     no_zone: int = 0
 
@@ -106,6 +108,7 @@ def vessel_cost(vessel: NearVessel, having: Samples, lacking: Samples, target: f
         without_it=probability(other < 0.0),
         with_target=probability(one < target),
         without_target=probability(other < target),
+        raised=paired_difference(one < 0.0, other < 0.0),
         samples=int(good.sum()),
         no_zone=int(np.count_nonzero(~both)),
     )

@@ -209,6 +209,7 @@ def _vessel(cost: VesselCost, modality: str) -> Group:
         "margin_below_0": {
             "with": _estimate(cost.with_it), "without": _estimate(cost.without_it)
         },
+        "margin_below_0_raised_by": _estimate(cost.raised),
         "margin_below_target": {
             "with": _estimate(cost.with_target), "without": _estimate(cost.without_target)
         },

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ablasim.assess.intervals import closed_from, probability, quantile, wilson
+from ablasim.assess.intervals import (
+    closed_from,
+    paired_difference,
+    probability,
+    quantile,
+    wilson,
+)
 from ablasim.study.inputs import unit_samples
 
 
@@ -87,3 +93,26 @@ def test_the_interval_is_honest_for_sobol_samples() -> None:
         moved_inside += half.low <= whole.value <= half.high
     assert covered / len(seeds) >= 0.95
     assert moved_inside / len(seeds) >= 0.97
+
+
+def test_a_difference_of_pairs_covers_what_it_says() -> None:
+    """Catches two intervals that are taken as if their samples had nothing to do with each other:
+    here the one of the difference is a third as wide."""
+    rng = np.random.default_rng(3)
+    inside, widths, apart = 0, [], []
+    for _ in range(2000):
+        first = rng.random(128) < 0.5
+        other = np.where(rng.random(128) < 0.1, True, first)  # P(other) - P(first) = 0.05
+        found = paired_difference(other, first)
+        inside += found.low <= 0.05 <= found.high
+        widths.append(found.half_width)
+        apart.append(probability(other).half_width + probability(first).half_width)
+    assert 0.94 < inside / 2000 < 0.985
+    assert np.mean(widths) < 0.4 * np.mean(apart)
+    assert paired_difference(first, first).value == 0.0
+    nothing = np.zeros(50, dtype=bool)
+    assert (
+        paired_difference(~nothing, nothing).value
+        == 1.0
+        == paired_difference(~nothing, nothing).high
+    )
