@@ -43,7 +43,7 @@ def risk(
     device: Annotated[Device, typer.Option("--device", help="Where to compute.")] = Device.auto,
     dtype: Annotated[
         Precision, typer.Option("--dtype", help="Numbers that the samples are computed with.")
-    ] = Precision.float64,
+    ] = Precision.float32,
     max_memory: Annotated[
         float | None,
         typer.Option(

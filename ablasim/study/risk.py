@@ -121,7 +121,7 @@ def risk(
     seed: int = 0,
     out: Path | str | None = None,
     device: str = "auto",
-    dtype: str = "float64",
+    dtype: str = "float32",
     max_memory: float | None = None,
     workers: int | None = None,
     heat_sink: bool = True,
@@ -141,7 +141,7 @@ def risk(
         seed: of the sequence of samples.
         out: directory for the results; written when complete. None: nothing is written.
         device: "auto", "cpu" or "gpu".
-        dtype: "float64" or "float32" of the samples' solver.
+        dtype: "float32" or "float64" of the samples' solver; the plain run is always in float64.
         max_memory: limit [GB] of the processes that compute the samples; it sets how many
             are computed together.
         workers: most processes, by default one for each core; the numbers do not depend on it.

@@ -121,7 +121,7 @@ class CaseRisk(Section):
     )
     seed: int = Field(default=0, strict=True, ge=0, lt=2**32, description="of the samples")
     dtype: Literal["float64", "float32"] = Field(
-        default="float64", description="numbers that the samples are computed with"
+        default="float32", description="numbers that the samples are computed with"
     )
 
 
