@@ -90,9 +90,9 @@ BEFORE = (
     "of a rim that could end with one slice of 1 mm or the next."
 )
 
-COARSER = (
-    " The rows driven down are of steps to 0.001 K and 1 s (100 minutes); with steps that "
-    "did not yet resolve when each point dries, to 0.001 K and 0.5 s, they were 3.2e-5 apart."
+SWITCHED = (
+    " With steps to 0.001 K and 1 s the engines were 1.3e-5 apart, with steps that did not yet "
+    "resolve when each point dries 3.2e-5."
 )
 
 MEMBERS = (
@@ -112,7 +112,7 @@ MEMBERS = (
     Member("rf_bipolar", 0.001, 1.0, remark=DRIED + SADDLES),
     Member("rf_impedance_pulsed", FINEST, 0.5, remark=ROLLS_OFF),
     Member("rf_ramp_cluster", 0.001, 1.0, remark=ROLLS_OFF),
-    Member("rf_switched_three_needles", FINEST, 0.5, remark=DRIED + COARSER),
+    Member("rf_switched_three_needles", FINEST, 0.5, remark=DRIED + SWITCHED),
     Member("rf_temperature_controlled_four_tine", FINEST, 0.3),
     Member("rf_without_vessel"),
 )
