@@ -5,6 +5,10 @@
 One line of JSON per piece comes in on stdin, one answer goes out on stdout; whatever else a library
 prints goes to stderr. When stdin closes, because whoever asked is done or was killed, the process
 ends at once: work that is not finished leaves nothing.
+
+Programs that were compiled for one mesh are of no use for the next and pile up, 100 MB or more a
+case. A process that has grown by `GROWTH_GB` starts afresh before it answers: the same process by
+number, pipes and locks, with the program loaded anew.
 """
 
 from __future__ import annotations
@@ -27,6 +31,12 @@ Work = Callable[[int, Callable[[float], None]], dict[str, Any]]
 TELL_S = 1.0
 """Progress is told at most this often [s]."""
 
+GROWTH_GB = 1.5
+"""A process starts afresh when it holds so much more than after its first piece of work."""
+
+ANSWER = "ABLASIM_ANSWER"
+"""Variable that holds what a process that starts afresh has still to answer."""
+
 
 def serve(load: Callable[[Path], Work]) -> None:
     """Answer until stdin closes.
@@ -42,12 +52,34 @@ def serve(load: Callable[[Path], Work]) -> None:
     requests: queue.SimpleQueue[int] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     work = load(directory)
-    _say(answers, {"ready": True})
+    _say(answers, json.loads(os.environ.pop(ANSWER, '{"ready": true}')))
+    first = None
     while True:
-        _answer(answers, work, requests.get())
+        said = _answer(answers, work, requests.get())
+        held = _held_GB()
+        first = held if first is None else first
+        if held > 0.0 and held >= first + GROWTH_GB:
+            _start_afresh(answers, said)
+        _say(answers, said)
 
 
-def _answer(answers: TextIO, work: Work, number: int) -> None:
+def _held_GB() -> float:
+    """Memory that this process holds; 0 where it cannot be asked, as on macOS and Windows."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e9
+
+
+def _start_afresh(answers: TextIO, said: dict[str, Any]) -> None:
+    """Load the program anew, and answer then: until it is answered nobody asks for more."""
+    os.dup2(answers.fileno(), 1)
+    os.environ[ANSWER] = json.dumps(said)
+    os.execv(sys.executable, sys.orig_argv)
+
+
+def _answer(answers: TextIO, work: Work, number: int) -> dict[str, Any]:
     from ablasim.study.answer import INTERNAL_ERROR, answer
 
     told = time.monotonic()
@@ -63,7 +95,7 @@ def _answer(answers: TextIO, work: Work, number: int) -> None:
     except Exception as error:  # a fault of the work itself, which answers for all others
         traceback.print_exc()
         said = answer(number, INTERNAL_ERROR, f"a fault inside ablasim: {error}")
-    _say(answers, said)
+    return said
 
 
 def _say(stream: TextIO, said: dict[str, Any]) -> None:

@@ -26,6 +26,26 @@ worker.serve(load)
 """
 
 
+GROWING = """
+import os
+from pathlib import Path
+from ablasim.study import worker
+from ablasim.study.answer import answer
+
+worker.GROWTH_GB = GROWTH
+done = 0
+
+def load(directory: Path) -> worker.Work:
+    def work(number, tell):
+        global done
+        done += 1
+        return answer(number) | {"pid": os.getpid(), "pieces": done}
+    return work
+
+worker.serve(load)
+"""
+
+
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A module that workers can run."""
@@ -49,3 +69,19 @@ def test_workers_that_cannot_start_say_why(tmp_path: Path) -> None:
     """Their directory may be gone when the message is read."""
     with pytest.raises(ResourceError, match=r"before it was ready.*No module named nowhere"):
         list(compute_locally("nowhere", tmp_path, [0], workers=1))
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="memory cannot be asked here")
+@pytest.mark.parametrize(("growth", "pieces"), [(0.0, [1, 1, 1, 1]), (1.5, [1, 2, 3, 4])])
+def test_a_process_that_has_grown_starts_afresh(
+    growth: float, pieces: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same process, in which nothing is left of earlier work; no answer is lost, none counts
+    as a death. Catches sweeps over many meshes that fill the memory."""
+    (tmp_path / "growing.py").write_text(GROWING.replace("GROWTH\n", f"{growth}\n", 1))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    said = list(compute_locally("growing", tmp_path, [3, 1, 4, 5], workers=1))
+    assert [each["case"] for each in said] == [3, 1, 4, 5]
+    assert [each["pieces"] for each in said] == pieces
+    assert len({each["pid"] for each in said}) == 1
+    assert all(each["exit_code"] == 0 for each in said)
