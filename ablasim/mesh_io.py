@@ -52,6 +52,7 @@ def write_mesh(
 
     path = Path(path)
     _check_ending(path)
+    ending = path.suffix.lower()
     if not path.parent.is_dir():
         raise UsageError(f"{path}: there is no folder {path.parent}; create it first")
     tets, faces = len(mesh.cells), len(mesh.faces)
@@ -60,7 +61,7 @@ def write_mesh(
         mesh.face_surface.astype(np.int32) + SURFACE_TAG,
     ]
     data: dict[str, list[NDArray[Any]]] = {"tag": tag}
-    if path.suffix == ".msh":
+    if ending == ".msh":
         data = {"gmsh:physical": tag, "gmsh:geometrical": tag}
         cell_data = None
     for name, values in (cell_data or {}).items():
@@ -76,11 +77,10 @@ def write_mesh(
         [("tetra", mesh.cells), ("triangle", mesh.faces)],
         point_data={name: np.asarray(values) for name, values in (point_data or {}).items()},
         cell_data=data,
-        field_data=names if path.suffix == ".msh" else None,
+        field_data=names if ending == ".msh" else None,
     )
     inline = {"data_format": "XML"}
     options = {".msh": {"file_format": "gmsh22"}, ".xdmf": inline, ".xmf": inline}
-    ending = path.suffix.lower()
     try:
         # whole or not at all, and some formats are of two files that name each other
         with tempfile.TemporaryDirectory(prefix=".mesh", dir=path.parent) as folder:

@@ -24,6 +24,11 @@ def revision() -> str:
     return f"{__version__}+{digest_of(PACKAGE)[:DIGITS]}"
 
 
+def sources_changed() -> bool:
+    """Whether the files on disk are others than when `revision` was asked first."""
+    return not revision().endswith(f"+{digest_of(PACKAGE)[:DIGITS]}")
+
+
 def digest_of(package: Path) -> str:
     """SHA-256 of the names and contents of the files below a directory that numbers hang on."""
     found = hashlib.sha256()

@@ -72,11 +72,12 @@ def margin_risk(
     )
 
 
-def narrow_enough(minimal: Floats, target: float, half_width: float) -> bool:
-    """Whether the intervals of both probabilities are at most +- `half_width`."""
+def narrow_enough(minimal: Floats, target: float, half_width: float, *, failed: int = 0) -> bool:
+    """Whether the intervals of both probabilities are at most +- `half_width`, whatever `failed`
+    further samples would be."""
     if len(minimal) < LEAST_SAMPLES:
         return False
-    found = (probability(minimal < 0.0), probability(minimal < target))
+    found = [probability(minimal < level, unknown=failed) for level in (0.0, target)]
     return all(estimate.half_width <= half_width for estimate in found)
 
 
@@ -126,10 +127,23 @@ def columnwise_quantiles(values: NDArray[np.floating], levels: tuple[float, ...]
     return ordered[places].astype(np.float64)
 
 
-def convergence(minimal: Floats, target: float) -> list[tuple[int, Estimate, Estimate]]:
-    """Both probabilities after 16, 32, 64, ... samples and after all of them."""
+def convergence(
+    minimal: Floats, target: float, failed: NDArray[np.bool_]
+) -> list[tuple[int, Estimate, Estimate]]:
+    """Both probabilities after 16, 32, 64, ... samples and after all of them.
+
+    Args:
+        minimal: minimal margins of all samples in their order (k,) [m].
+        target: wanted margin [m].
+        failed: samples of which nothing is known (k,).
+    """
+    found = []
     counts = [2**power for power in range(4, 40) if 2**power < len(minimal)] + [len(minimal)]
-    return [
-        (count, probability(minimal[:count] < 0.0), probability(minimal[:count] < target))
-        for count in counts
-    ]
+    for count in counts:
+        lacking = failed[:count]
+        if lacking.all():
+            continue
+        known, unknown = minimal[:count][~lacking], int(lacking.sum())
+        zero, wanted = (probability(known < level, unknown=unknown) for level in (0.0, target))
+        found.append((count, zero, wanted))
+    return found

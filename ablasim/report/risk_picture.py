@@ -36,6 +36,7 @@ from ablasim.report.palette import (
     NOTICE,
     TUMOUR_COLOUR,
     ZONE_COLOUR,
+    margin_text,
     vessel_look,
 )
 from ablasim.report.risk_look import DYING_MAP, RISK_CLASSES, ZONE_LINES, percent, risk_class
@@ -178,32 +179,23 @@ def _draw_header(figure: Figure, run: SavedRun, summary: Mapping[str, Any]) -> N
         fontsize=18, weight="bold", color=INK,
     )  # fmt: skip
     count = summary["samples"]["used"]
+    capsule = summary["probability"]["margin_below_0_at_the_capsule"]
+    apart = "" if capsule is None else _at_capsule(capsule)
     figure.text(
         MARGIN / across,
         9.60 / up,
-        fill(protocol_line(run), 74),
+        fill(protocol_line(run), 74) + apart,
         fontsize=11,
         color=FAINT,
         va="top",
     )
-    capsule = summary["probability"]["margin_below_0_at_the_capsule"]
-    if capsule is not None:
-        figure.text(
-            MARGIN / across,
-            9.14 / up,
-            f"At the capsule, set apart: uncovered in {percent(capsule['value'])}"
-            f" ({percent(capsule['low'])} to {percent(capsule['high'])})",
-            fontsize=11,
-            color=INK,
-            va="bottom",
-        )
     chance = summary["probability"]["margin_below_0"]
     low, middle, high = (summary["margin_mm"][key]["value"] for key in ("p5", "p50", "p95"))
     look = risk_class(highest_chance(summary["probability"]))
     chips = (
         (
             "minimal margin, median (5 to 95 %)",
-            f"{margin_words(middle)} ({margin_words(low)} to {margin_words(high)})",
+            f"{margin_words(middle)} ({_end(low)} to {_end(high)})",
             "#ECEFF3",
             INK,
             4.2,
@@ -226,6 +218,16 @@ def _draw_header(figure: Figure, run: SavedRun, summary: Mapping[str, Any]) -> N
             0.03, 0.14, value, fontsize=14, weight="bold", color=ink, transform=axes.transAxes
         )
         left += width + 0.12
+
+
+def _at_capsule(chance: Mapping[str, Any]) -> str:
+    low, middle, high = (percent(chance[key]) for key in ("low", "value", "high"))
+    return f"\nAt the capsule, set apart: uncovered in {middle} ({low} to {high})"
+
+
+def _end(margin_mm: float | None) -> str:
+    """An end of a range of margins; without a lethal zone there is none."""
+    return "none" if margin_mm is None else margin_text(margin_mm)
 
 
 def _draw_side(figure: Figure, run: SavedRun) -> None:

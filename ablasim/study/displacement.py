@@ -28,7 +28,7 @@ from ablasim.assess.distance import surface_distance
 from ablasim.assess.locator import Locator
 from ablasim.assess.sampled_margin import FARTHEST, MarginSampler
 from ablasim.assess.zone import TISSUE, lethal_zone
-from ablasim.errors import AblasimError, Interrupted, ResourceError
+from ablasim.errors import AblasimError, ConvergenceError, Interrupted, ResourceError
 from ablasim.frames import MM
 from ablasim.physics.damage import criterion
 from ablasim.progress import Progress, ProgressCallback
@@ -164,22 +164,25 @@ def remeshed_correction(
             corrected = float((moved.margin + sofar)[sampler.counts].min()) / MM
         meshed = float(there[sampler.counts].min()) / MM
         poses.append(Pose(in_mm, moved.minimal / MM, meshed, corrected))  # type: ignore[arg-type]
-    missing = sum(1 for pose in poses if pose.problem)
+    made = poses[: len(directions)]
+    missing = sum(1 for pose in made if pose.problem)
     method = (
         "Every sample's zone is moved with the probe against the tumour, and corrected by"
-        f" {len(poses) - missing} cases with displaced probes that were meshed anew at nominal"
+        f" {len(made) - missing} cases with displaced probes that were meshed anew at nominal"
         " inputs. Beyond one standard deviation along an axis the correction goes on in a straight"
         " line."
     )
     if missing:
         method += f" {missing} more could not be computed: towards there nothing is corrected."
+    if poses[-1].problem:
+        method += " The one that checks the correction could not be computed."
     return Correction(deviation, values, tuple(poses), method)
 
 
 def _solved(case: Case, device: str, dtype: str) -> dict[str, Floats]:
     found = solve_all([case.problem], case.control, device=device, dtype=dtype)
     if found.failed[0]:
-        raise AblasimError("the solver gave up")
+        raise ConvergenceError("the solver gave up")
     return dict(found.fields[0])
 
 

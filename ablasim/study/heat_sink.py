@@ -65,11 +65,12 @@ class VesselCost:
         spread = f"5 to 95 %: {low:.1f} to {high:.1f} mm"
         if self.no_zone:
             spread += f", without the {self.no_zone} samples in which no tissue died"
-        hardly = max(abs(low), abs(middle), abs(high)) < SMALLEST_COST_MM
-        if hardly:
-            first = (
-                f"{name}: this vessel hardly changes the margin (median {middle:.1f} mm; {spread})"
-            )
+        small = max(abs(low), abs(middle), abs(high)) < SMALLEST_COST_MM
+        sure = not self.raised.low <= 0.0 <= self.raised.high
+        hardly = small and not sure and not self.no_zone
+        if small:
+            what = "the margin" if hardly else "most margins"
+            first = f"{name}: this vessel hardly changes {what} (median {middle:.1f} mm; {spread})"
         elif middle >= 0.0:
             first = f"{name}: this vessel costs {middle:.1f} mm of margin (median; {spread})"
         else:
@@ -84,7 +85,7 @@ class VesselCost:
                 f" with it and {before} without it."
             )
         verb = "raises" if self.with_it.value > self.without_it.value else "lowers"
-        subject = "it " if middle < 0.0 else ""
+        subject = "it " if small or middle < 0.0 else ""
         return f"{first}, and {subject}{verb} P(margin < 0) from {before} to {after}."
 
 
@@ -98,16 +99,17 @@ def vessel_cost(vessel: NearVessel, having: Samples, lacking: Samples, target: f
         target: wanted margin [m].
     """
     good = ~(having.failed | lacking.failed)
+    lost = int(np.count_nonzero(~good))
     one, other = having.minimal[good], lacking.minimal[good]
     both = np.isfinite(one) & np.isfinite(other)
     cost = other[both] - one[both]
     return VesselCost(
         vessel=vessel,
         cost=tuple(quantile(cost, level) for level in LEVELS) if len(cost) else (),
-        with_it=probability(one < 0.0),
-        without_it=probability(other < 0.0),
-        with_target=probability(one < target),
-        without_target=probability(other < target),
+        with_it=probability(one < 0.0, unknown=lost),
+        without_it=probability(other < 0.0, unknown=lost),
+        with_target=probability(one < target, unknown=lost),
+        without_target=probability(other < target, unknown=lost),
         raised=paired_difference(one < 0.0, other < 0.0),
         samples=int(good.sum()),
         no_zone=int(np.count_nonzero(~both)),

@@ -28,7 +28,14 @@ from ablasim.assess.risk import (
     surface_risk,
 )
 from ablasim.assess.sensitivity import Sensitivity, sensitivity
-from ablasim.errors import ConvergenceError, InputFileError, UsageError
+from ablasim.errors import (
+    AblasimError,
+    ConvergenceError,
+    InputFileError,
+    Interrupted,
+    ResourceError,
+    UsageError,
+)
 from ablasim.frames import MM
 from ablasim.physics.damage import criterion
 from ablasim.progress import ProgressCallback
@@ -202,7 +209,12 @@ def risk(
             store=store,
             enough=lambda s: (
                 not all_samples
-                and narrow_enough(s.good().minimal, target, given.interval_half_width)
+                and narrow_enough(
+                    s.good().minimal,
+                    target,
+                    given.interval_half_width,
+                    failed=int(s.failed.sum()),
+                )
             ),
             progress=progress,
         )
@@ -210,22 +222,24 @@ def risk(
         used = len(every)
         costs, unaccounted, stores = [], [], [store]
         for vessel in costly:
-            other = case.without(vessel.name, progress)
             own = _store(place, f"without-{vessel.name}", key, resume)
-            lacking = run_chunks(
-                study.plan(other, study.correction(own, other), None, used),
-                workers=workers,
-                max_memory=max_memory,
-                store=own,
-                progress=progress,
-                stage="no sink",
-            )
             stores.append(own)
-            if _too_many_failed(lacking):
-                unaccounted.append(
-                    f"The vessel {vessel.name} is not accounted for: without it the solver gave up"
-                    f" in {int(lacking.failed.sum())} of {len(lacking)} samples."
+            try:
+                other = case.without(vessel.name, progress)
+                lacking = run_chunks(
+                    study.plan(other, study.correction(own, other), None, used),
+                    workers=workers,
+                    max_memory=max_memory,
+                    store=own,
+                    progress=progress,
+                    stage="no sink",
                 )
+                _refuse_many_failures(lacking)
+            except (Interrupted, ResourceError, UsageError, InputFileError):
+                raise
+            except AblasimError as error:
+                # what is known of the case with the vessel is not lost for that
+                unaccounted.append(f"What {vessel.name} costs is not known: without it {error}.")
                 continue
             costs.append(vessel_cost(vessel, every, lacking, target))
         keep = ~every.failed
@@ -267,7 +281,7 @@ def risk(
             "dtype": dtype,
             "risk_sha256": key,
             "seconds": time.perf_counter() - begun,
-            "convergence": convergence(good.minimal, target),
+            "convergence": convergence(every.minimal, target, every.failed),
         }
         done = finish(result, case, inputs, given, facts, force)
         for kept in stores:
@@ -398,13 +412,9 @@ def _check_numbers(samples: int, seed: int, workers: int | None, max_memory: flo
         raise UsageError(f"--workers: got {workers}; must be at least 1")
 
 
-def _too_many_failed(samples: Samples) -> bool:
-    return bool(samples.failed.sum() > max(1.0, MOST_FAILED * len(samples)))
-
-
 def _refuse_many_failures(samples: Samples) -> None:
-    if _too_many_failed(samples):
-        failed = int(samples.failed.sum())
+    failed = int(samples.failed.sum())
+    if failed > max(1.0, MOST_FAILED * len(samples)):
         numbers = ", ".join(str(n + 1) for n in np.flatnonzero(samples.failed)[:8])
         raise ConvergenceError(
             f"the solver gave up in {failed} of {len(samples)} samples (first: {numbers}); narrow"

@@ -60,7 +60,7 @@ def build_summary(
             "stopped_early": len(result.samples) + facts["failed"] < facts["asked"],
             "interval_half_width": given.interval_half_width,
             "seed": facts["seed"],
-            "computed_together": facts["chunk"] if bool(result.samples.batched.all()) else 1,
+            "computed_together": facts["chunk"] if bool(result.samples.batched.any()) else 1,
             "worst_balance_error": _number(float(np.max(np.abs(balance)))),
             "zones_at_the_blocks_boundary": int(result.samples.reaches_outer.sum()),
         },
@@ -104,6 +104,7 @@ def build_summary(
             "poses": [_finite(asdict(pose)) for pose in result.correction.poses],
         },
         "heat_sinks": [_vessel(cost, modality) for cost in result.heat_sinks],
+        "heat_sinks_unaccounted": list(result.unaccounted),
         "inputs": [
             {
                 "name": entry.name,
@@ -159,7 +160,7 @@ def _surface(result: RiskResult, case: Case) -> Group:
         "fraction_above_5_percent": share(risk.probability > 0.05),
         "fraction_above_50_percent": share(risk.probability > 0.5),
         "fraction_never": share(risk.probability == 0.0),
-        "fraction_subcapsular": float(sampler.area[sampler.subcapsular].sum() / sampler.area.sum()),
+        "fraction_subcapsular": float(sampler.area[~counts].sum() / sampler.area.sum()),
     }
 
 
@@ -195,7 +196,7 @@ def _moved_only(result: RiskResult) -> Group:
 
 def _vessel(cost: VesselCost, modality: str) -> Group:
     level, text = heat_sink_flag(cost.vessel.is_heat_sink, modality)
-    diameter = cost.vessel.diameter
+    diameter = cost.vessel.widest or cost.vessel.diameter
     return {
         "name": cost.vessel.name,
         "kind": cost.vessel.kind,
@@ -248,8 +249,12 @@ def _warnings(result: RiskResult, facts: Mapping[str, Any], case: Case) -> list[
             "Preview mesh: margins differ from those of a standard mesh by some tenths of a"
             " millimetre, which no interval here covers."
         )
-    if not bool(result.samples.batched.all()):
-        found.append(f"Samples were computed one by one: {_why_alone(case)}.")
+    alone = int(np.count_nonzero(~result.samples.batched))
+    if alone:
+        found.append(
+            f"{alone} of {len(result.samples)} samples were computed one by one:"
+            f" {_why_alone(case)}."
+        )
     found += result.unaccounted
     found += list(result.nominal.summary.get("warnings") or ())
     return found

@@ -8,7 +8,8 @@ ends at once: work that is not finished leaves nothing.
 
 Programs that were compiled for one mesh are of no use for the next and pile up, 100 MB or more a
 case. A process that has grown by `GROWTH_GB` starts afresh before it answers: the same process by
-number, pipes and locks, with the program loaded anew.
+number, pipes and locks, with the program loaded anew; not where the sources were changed meanwhile,
+for numbers of two programs are not mixed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
+
+from ablasim.revision import revision, sources_changed
 
 Work = Callable[[int, Callable[[float], None]], dict[str, Any]]
 """From a number, and a function to tell of progress (0 to 1), to an `answer`."""
@@ -51,6 +54,7 @@ def serve(load: Callable[[Path], Work]) -> None:
     answers = _private_stdout()
     requests: queue.SimpleQueue[int] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    revision()  # before anything is loaded
     work = load(directory)
     _say(answers, json.loads(os.environ.pop(ANSWER, '{"ready": true}')))
     first = None
@@ -58,7 +62,7 @@ def serve(load: Callable[[Path], Work]) -> None:
         said = _answer(answers, work, requests.get())
         held = _held_GB()
         first = held if first is None else first
-        if held > 0.0 and held >= first + GROWTH_GB:
+        if held > 0.0 and held >= first + GROWTH_GB and not sources_changed():
             _start_afresh(answers, said)
         _say(answers, said)
 
@@ -76,7 +80,11 @@ def _start_afresh(answers: TextIO, said: dict[str, Any]) -> None:
     """Load the program anew, and answer then: until it is answered nobody asks for more."""
     os.dup2(answers.fileno(), 1)
     os.environ[ANSWER] = json.dumps(said)
-    os.execv(sys.executable, sys.orig_argv)
+    try:
+        os.execv(sys.executable, sys.orig_argv)
+    except OSError:  # an answer too long for the environment, no memory: it goes on as it is
+        del os.environ[ANSWER]
+        os.dup2(2, 1)
 
 
 def _answer(answers: TextIO, work: Work, number: int) -> dict[str, Any]:

@@ -33,6 +33,8 @@ from ablasim.study import worker
 from ablasim.study.answer import answer
 
 worker.GROWTH_GB = GROWTH
+if CHANGED:
+    worker.sources_changed = lambda: True
 done = 0
 
 def load(directory: Path) -> worker.Work:
@@ -72,13 +74,17 @@ def test_workers_that_cannot_start_say_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="memory cannot be asked here")
-@pytest.mark.parametrize(("growth", "pieces"), [(0.0, [1, 1, 1, 1]), (1.5, [1, 2, 3, 4])])
+@pytest.mark.parametrize(
+    ("growth", "changed", "pieces"),
+    [(0.0, False, [1, 1, 1, 1]), (1.5, False, [1, 2, 3, 4]), (0.0, True, [1, 2, 3, 4])],
+)
 def test_a_process_that_has_grown_starts_afresh(
-    growth: float, pieces: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    growth: float, changed: bool, pieces: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same process, in which nothing is left of earlier work; no answer is lost, none counts
-    as a death. Catches sweeps over many meshes that fill the memory."""
-    (tmp_path / "growing.py").write_text(GROWING.replace("GROWTH\n", f"{growth}\n", 1))
+    as a death; but not with other sources. Catches sweeps over many meshes that fill the memory."""
+    text = GROWING.replace("GROWTH\n", f"{growth}\n", 1).replace("CHANGED", str(changed))
+    (tmp_path / "growing.py").write_text(text)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     said = list(compute_locally("growing", tmp_path, [3, 1, 4, 5], workers=1))
     assert [each["case"] for each in said] == [3, 1, 4, 5]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ablasim import __version__
-from ablasim.revision import DIGITS, digest_of, revision
+from ablasim.revision import DIGITS, digest_of, revision, sources_changed
 
 
 def test_any_source_and_any_number_of_the_catalogue_counts(tmp_path: Path) -> None:
@@ -28,3 +30,10 @@ def test_any_source_and_any_number_of_the_catalogue_counts(tmp_path: Path) -> No
 def test_it_begins_with_the_version() -> None:
     version, digest = revision().split("+")
     assert version == __version__ and len(digest) == DIGITS
+
+
+def test_sources_that_change_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not sources_changed()
+    (tmp_path / "other.py").write_text("")
+    monkeypatch.setattr("ablasim.revision.PACKAGE", tmp_path)
+    assert sources_changed()

@@ -386,8 +386,13 @@ def test_statistics_of_margins() -> None:
     assert not narrow_enough(minimal[:32], 0.0, 0.5), "too few samples are never enough"
     assert narrow_enough(minimal, 2.0 * MM, 0.05)
     assert not narrow_enough(minimal, 2.0 * MM, 0.02)
-    counts = [count for count, _, _ in convergence(minimal, 0.0)]
+    counts = [count for count, _, _ in convergence(minimal, 0.0, minimal > 1.0)]
     assert counts == [16, 32, 64, 128, 256, 401]
+    failed = np.arange(401) % 40 == 0
+    last = convergence(minimal, 0.0, failed)[-1][1]
+    assert last == margin_risk(minimal[~failed], minimal[~failed], 0.0, failed=11).below_zero
+    assert narrow_enough(minimal, 2.0 * MM, 0.05, failed=4)
+    assert not narrow_enough(minimal, 2.0 * MM, 0.05, failed=20)
 
 
 def test_risk_of_every_point() -> None:
@@ -480,6 +485,10 @@ def test_the_account_of_a_vessel() -> None:
     assert "hardly changes the margin" in same.sentence
     assert "no more than two meshes of one case differ by" in same.sentence
     assert "P(margin < 0) is 10 % with it and 9 % without it" in same.sentence
+    few = np.where(np.arange(101) < 40, -np.inf, without)
+    seldom = vessel_cost(vessel, margins(few), margins(without), 5.0 * MM)
+    assert "hardly changes most margins" in seldom.sentence
+    assert "it raises P(margin < 0) from 10 %" in seldom.sentence
 
 
 def test_a_vessel_that_costs_much_in_some_samples_is_no_trifle() -> None:
