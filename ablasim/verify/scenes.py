@@ -22,6 +22,7 @@ from ablasim.physics.generator import ConstantGenerator
 from ablasim.physics.problem import BioheatProblem, Laws, Materials
 from ablasim.shapes import Sdf
 from ablasim.solve import Solution, Status, StepControl, solve
+from ablasim.solve.engine import Engine
 from ablasim.verify.patches import spaced
 from ablasim.verify.runner import inner_progress, require
 
@@ -55,6 +56,23 @@ def by_jax(problem: BioheatProblem, control: StepControl | None) -> Solution:
 def by_dolfinx(problem: BioheatProblem, control: StepControl | None) -> Solution:
     """The solution of the engine dolfinx."""
     return solve(problem, engine="dolfinx", control=control, progress=inner_progress())
+
+
+EngineOf = Callable[[BioheatProblem], Engine]
+
+
+def jax_engine(problem: BioheatProblem) -> Engine:
+    """The engine jax on the CPU, for what is not a run."""
+    from ablasim.solve.jax_engine import JaxEngine
+
+    return JaxEngine(problem, device="cpu")
+
+
+def dolfinx_engine(problem: BioheatProblem) -> Engine:
+    """The engine dolfinx on one rank, for what is not a run."""
+    from ablasim.solve.dolfinx_engine import DolfinxEngine
+
+    return DolfinxEngine(problem)
 
 
 _solver: ContextVar[Solver] = ContextVar("solver", default=by_jax)
