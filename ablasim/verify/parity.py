@@ -85,11 +85,6 @@ ROLLS_OFF = (
     "of the temperature; with fine steps it is 1e-8."
 )
 
-BEFORE = (
-    " The rows driven down are older: of steps that did not yet resolve when each point dries, and "
-    "of a rim that could end with one slice of 1 mm or the next."
-)
-
 AT_ONCE = (
     " What is left of the difference is when the first roll-off comes: at 453.1565 s (jax) and "
     "453.1518 s (dolfinx). With steps to 0.0005 K and 0.5 s the engines are 1.6e-5 apart, with "
@@ -105,7 +100,7 @@ MEMBERS = (
     Member("four_tine", 0.002, 2.0),
     Member("g16_four_tines_comsol"),
     Member("g1_needle_in_liver", 0.001, 1.0, remark=DRIED),
-    Member("g4_lehmann", 0.001, 1.0, remark=DRIED + FINER + BEFORE),
+    Member("g4_lehmann", 0.001, 1.0, remark=DRIED + FINER),
     Member("g5_tube_beside_antenna", FINEST, 0.05),
     Member("g7_rempp_monopolar", 0.0001, 0.1, remark=ROLLS_OFF + AT_ONCE),
     Member("g8_he_2010", FINEST, 1.0),
@@ -113,8 +108,8 @@ MEMBERS = (
     Member("mw_beside_hepatic_vein", FINEST, 1.0),
     Member("mw_monopole_ji_brace", 0.0003, 0.4, remark=FIELD),
     Member("mw_slot_c2", FINEST, 1.0),
-    Member("patient_like"),
-    Member("rf_beside_portal_vein"),
+    Member("patient_like", 0.002, 2.0),
+    Member("rf_beside_portal_vein", 0.002, 2.0),
     Member("rf_bipolar", 0.001, 1.0, remark=DRIED + SADDLES),
     Member("rf_impedance_pulsed", FINEST, 0.5, remark=ROLLS_OFF),
     Member("rf_ramp_cluster", 0.001, 1.0, remark=ROLLS_OFF),
