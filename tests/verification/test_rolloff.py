@@ -20,7 +20,7 @@ from ablasim.errors import Interrupted
 from ablasim.frames import MM
 from ablasim.mesh import TetMesh
 from ablasim.physics.electric import DRYING_SECONDS
-from ablasim.physics.generator import EVENT_TOLERANCE, ConstantGenerator, Drive
+from ablasim.physics.generator import ConstantGenerator, Drive
 from ablasim.physics.generator_pulsed import PulsedGenerator
 from ablasim.physics.problem import BioheatProblem, Electrodes, Laws, Materials
 from ablasim.solve import Solution, Status, StepControl, solve
@@ -32,6 +32,9 @@ from ablasim.verify.scenes import held
 
 RADIUS, OUTER, ANGLE, HEIGHT = 0.75 * MM, 25.0 * MM, 0.2, 200.0 * MM
 """A wedge of a long needle: its field and its drying are radial."""
+
+ROLLOFF_SCATTER = 0.001
+"""Most that a roll-off with fine steps may move [s] by what should not move it."""
 
 
 @cache
@@ -69,8 +72,10 @@ def pulsed(current: float = 0.26, rise: float = 140.0, duration: float = 80.0) -
 
 
 def treat(problem: BioheatProblem, longest: float = 2.0, **more: Any) -> Solution:
+    """Solved with fine steps. With coarser ones rounding alone moves a roll-off: over 16 runs the
+    first one by 0.04 s (standard deviation) with 0.005 K, and by 0.0001 s with these."""
     np.random.seed(0)  # noqa: NPY002  PyAMG estimates eigenvalues from random vectors
-    solution = solve(problem, control=StepControl(tolerance=0.005, longest=longest), **more)
+    solution = solve(problem, control=StepControl(FINE_K, longest), **more)
     assert solution.status is Status.DONE
     assert solution.energy["balance_error"] < 1e-10
     return solution
@@ -83,15 +88,12 @@ def whole() -> Solution:
 
 
 def test_rolloffs_do_not_depend_on_the_longest_step(whole: Solution) -> None:
-    """Halving the longest step moves the first roll-off by less than it is located to, and each
-    later one by no more than those before it add up to. Catches a roll-off that waits for the end
-    of a step, and an extrapolation across a switch."""
-    halved = treat(pulsed(), 1.0)
-    print("roll-offs", whole.rolloffs, halved.rolloffs)
-    assert whole.history["step_s"].max() > 1.0 >= halved.history["step_s"].max()
-    assert len(whole.rolloffs) == len(halved.rolloffs) >= 3
-    moved = np.abs(np.subtract(halved.rolloffs, whole.rolloffs))
-    assert (moved < EVENT_TOLERANCE * np.arange(1, len(moved) + 1)).all()
+    """Catches a roll-off that waits for the end of a step, and an extrapolation across a switch."""
+    shorter = treat(pulsed(), 0.5)
+    print("roll-offs", whole.rolloffs, shorter.rolloffs)
+    assert whole.history["step_s"].max() > 1.0 > 0.5 >= shorter.history["step_s"].max()
+    assert len(whole.rolloffs) >= 3
+    assert shorter.rolloffs == pytest.approx(whole.rolloffs, abs=ROLLOFF_SCATTER)
 
 
 def test_pauses_are_without_heat_and_without_solves(whole: Solution) -> None:
@@ -125,7 +127,7 @@ def test_a_run_resumes_inside_a_pause(whole: Solution, tmp_path: Path) -> None:
     resumed = treat(pulsed(), checkpoint=file)
     history = resumed.history
     assert list(resumed.times[: len(kept)]) == kept
-    assert resumed.rolloffs == pytest.approx(whole.rolloffs, abs=2 * EVENT_TOLERANCE)
+    assert resumed.rolloffs == pytest.approx(whole.rolloffs, abs=ROLLOFF_SCATTER)
     end = resumed.rolloffs[1] + 15.0
     assert end in resumed.times
     resting = (resumed.times > resumed.rolloffs[1]) & (resumed.times <= end)
