@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from ablasim.solve import solve as solve_problem
     from ablasim.solve.solution import Solution
     from ablasim.study.atlas import Atlas, load_atlas
-    from ablasim.study.risk import RiskResult, risk
+    from ablasim.study.risk import risk
+    from ablasim.study.risk_result import RiskResult
     from ablasim.study.sweep import SweepResult, sweep
 
 __version__ = "0.1.0"
@@ -38,7 +39,7 @@ _HOMES = {
     "Atlas": "ablasim.study.atlas:Atlas",
     "Comparison": "ablasim.report.compare:Comparison",
     "Progress": "ablasim.progress:Progress",
-    "RiskResult": "ablasim.study.risk:RiskResult",
+    "RiskResult": "ablasim.study.risk_result:RiskResult",
     "RunResult": "ablasim.run:RunResult",
     "Scenario": "ablasim.scenario:Scenario",
     "Solution": "ablasim.solve.solution:Solution",

@@ -1,6 +1,7 @@
 """What the samples of a risk cost at once, and how far they are from each of them alone.
 
     python benchmarks/batch.py [--resolution standard] [--samples 64] [--alone 64]
+                               [--case rf] [--time-tolerance 0.01]
 
 Two cases with a tumour beside a vessel: radiofrequency, and microwaves with a constant pattern.
 The samples are those of `ablasim risk` with its priors. Everything counts from the bound problem to
@@ -8,7 +9,8 @@ the margins, the start of the worker processes included; kernels are compiled be
 float64, with all death models as users have it, is the unit. Criteria, set beforehand: 64 samples
 cost at most 24 (RF) and 16 (MW) such runs; single precision moves no margin by more than 0.05 mm;
 in float64 a batch and the runs of its problems alone agree in the margin to 0.01 mm (`--alone`
-says how many).
+says how many). A batch takes the steps of its most demanding problem, so that they agree as far as
+both are right in time: `--time-tolerance` [K] says how far that is.
 """
 
 from __future__ import annotations
@@ -50,12 +52,10 @@ def timed(plan: Plan) -> tuple[float, np.ndarray[Any, Any], float]:
     return wall, found.minimal / MM, float(found.balance.max())
 
 
-def measured(name: str, resolution: str, count: int, alone: int) -> dict[str, Any]:
+def measured(name: str, numerics: dict[str, Any], count: int, alone: int) -> dict[str, Any]:
     """Costs and margins of one case."""
     file, changes, limit = CASES[name]
-    scenario = load_scenario(
-        SCENARIO.parent / f"{file}.yaml", {"numerics.resolution": resolution} | changes
-    )
+    scenario = load_scenario(SCENARIO.parent / f"{file}.yaml", numerics | changes)
     case = prepare(scenario)
     inputs = uncertain_inputs(scenario, case.problem, case.tissues)
     columns = inputs.draw(unit_samples(count, len(inputs.varied), SEED))
@@ -83,6 +83,7 @@ def measured(name: str, resolution: str, count: int, alone: int) -> dict[str, An
     each = np.array([case.sampler.measure(peak, 60.0).minimal for peak in peaks]) / MM
     return {
         "points": len(case.mesh.points),
+        "time_tolerance_K": case.control.tolerance,
         "samples": count,
         "chunk": LARGEST_CHUNK,
         "workers": workers_for(plan("float32"), None, None),
@@ -109,14 +110,19 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("--alone", type=int, default=64)
     parser.add_argument("--case", choices=tuple(CASES), default=None)
+    parser.add_argument("--time-tolerance", type=float, default=None)
     given = parser.parse_args()
     names = CASES if given.case is None else (given.case,)
     parts = ["batch", given.resolution, *([given.case] if given.case else [])]
+    numerics: dict[str, Any] = {"numerics.resolution": given.resolution}
+    if given.time_tolerance is not None:
+        numerics["numerics.time_tolerance_K"] = given.time_tolerance
+        parts.append(f"{given.time_tolerance:g}K")
     write(
         "_".join(parts),
         {
             "resolution": given.resolution,
-            **{n: measured(n, given.resolution, given.samples, given.alone) for n in names},
+            **{n: measured(n, numerics, given.samples, given.alone) for n in names},
         },
     )
 

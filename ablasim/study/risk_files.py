@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,8 @@ from ablasim.report.atomic import RISK, atomic_directory
 from ablasim.scenario.risk import Risk
 from ablasim.study.case import Case
 from ablasim.study.priors import Inputs
+from ablasim.study.risk_result import RiskResult
 from ablasim.study.risk_summary import ML, build_summary
-
-if TYPE_CHECKING:
-    from ablasim.study.risk import RiskResult
 
 
 def finish(

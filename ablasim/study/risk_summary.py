@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,7 @@ from ablasim.scenario.risk import Risk
 from ablasim.study.case import Case
 from ablasim.study.heat_sink import VesselCost
 from ablasim.study.priors import Inputs
-
-if TYPE_CHECKING:
-    from ablasim.study.risk import RiskResult
+from ablasim.study.risk_result import RiskResult
 
 Group = dict[str, Any]
 
