@@ -234,7 +234,7 @@ class JaxEngine:
                 state,
                 control,
                 put(stages, "int32"),
-                self._put(coefficients(stages)),
+                self._put(coefficients(stages, self.dtype)),
                 self._most_gain,
                 self.death,
             )
