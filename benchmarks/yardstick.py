@@ -25,7 +25,7 @@ from ablasim.assess.compare import surfaces_apart
 from ablasim.physics.binding import build_problem
 from ablasim.run import place_in_mesh, step_control
 from ablasim.scenario import Scenario, load_scenario
-from ablasim.solve import Solution, StepControl, solve
+from ablasim.solve import Solution, Status, StepControl, solve
 from ablasim.solve.dolfinx_options import Options
 from ablasim.solve.stepping import march
 
@@ -62,7 +62,7 @@ def quadratic(
     engine = DolfinxEngine(problem, Options(degree=2))
     assert engine.comm.size == 1
     solution = march(engine, control)
-    assert engine.latest is not None
+    assert solution.status is Status.DONE and engine.latest is not None
     nodes = engine.share.space.tabulate_dof_coordinates()[: engine.share.owned]
     finer = refined(problem.mesh)
     distance, number = cKDTree(nodes).query(finer.points)
@@ -107,6 +107,7 @@ def main() -> None:
         case = load_scenario(SCENARIO, changes | {"numerics.resolution": resolution})
         shapes, cells = place_in_mesh(case)
         answer = solve(build_problem(case, shapes, cells), engine=engine, control=control)
+        assert answer.status is Status.DONE
         zone = lethal_zone(cells, answer.peak, LEVEL, shapes.probes)
         content["answers"].append(
             {

@@ -6,9 +6,11 @@ walls have full ("consistent") matrices,
     U(T) = M_wet g_wet(T) + M_boil g_boil(T) + M_dry g_dry(T),
 
 with g the parts of the temperature below, in and above the vaporisation band, so each tissue keeps
-its own law up to its border. sigma is quadratic in each tetrahedron, from the temperature at its
-nodes; the Joule heat is the integral of sigma |grad phi|^2 v. What the problem gives per mesh point
-(h of walls, the far field's conductance, given sources) is taken as a linear function.
+its own law up to its border. sigma is that of the temperature at each point of the quadrature: a
+quadratic function through its values at the nodes is negative where tissue dries, and the matrix
+then not definite. The Joule heat is the integral of sigma |grad phi|^2 v. What the problem gives
+per mesh point (h of walls, the far field's conductance, given sources) is taken as a linear
+function.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ from ablasim.solve.dolfinx_heat import HeatProblem
 from ablasim.solve.dolfinx_matrices import assembled_matrix, assembled_vector
 from ablasim.solve.dolfinx_potential import PotentialProblem
 from ablasim.solve.dolfinx_share import Floats
+
+QUADRATURE = 4
+"""Degree to which the integrals of sigma are exact: |grad phi|^2 v for a sigma that is constant."""
 
 
 class QuadraticHeat(HeatProblem):
@@ -143,17 +148,21 @@ class QuadraticPotential(PotentialProblem):
 
     def _prepare(self, problem: BioheatProblem | None, facts: BioheatProblem) -> None:
         """Forms of the stiffness of sigma and of the Joule heat, and the far field's matrix."""
+        import basix.ufl
         import ufl
         from dolfinx import fem
 
         share, m, region = self.share, facts.materials, self.matrices.region
-        broken = fem.functionspace(share.mesh, ("DG", 2))
+        rule = basix.ufl.quadrature_element("tetrahedron", degree=QUADRATURE)
+        points, _ = rule.custom_quadrature()
+        self.functions = share.space.element.basix_element.tabulate(0, points)[0, :, :, 0].T
+        broken = fem.functionspace(share.mesh, rule)
         self.sigma_function, self.field = fem.Function(broken), fem.Function(share.space)
         self.place = broken.dofmap.list[: len(share.cells)]
         sigma0, slope, dry = (c[region] for c in (m.sigma, m.sigma_slope, m.sigma_dry_ratio))
         self.law = (sigma0, slope, dry)
         u, v = ufl.TrialFunction(share.space), ufl.TestFunction(share.space)
-        dx = ufl.Measure("dx", share.mesh)
+        dx = ufl.Measure("dx", share.mesh, metadata={"quadrature_degree": QUADRATURE})
         with compiling(share.comm) as options:
             flux = self.sigma_function * ufl.inner(ufl.grad(u), ufl.grad(v)) * dx
             self._flux = fem.form(flux, jit_options=options)
@@ -169,9 +178,9 @@ class QuadraticPotential(PotentialProblem):
         self.stiffness = assembled_matrix(self._flux)
 
     def _set_sigma(self, temperature: Floats) -> None:
-        at_nodes = self.share.with_ghosts(temperature)[self.share.cells]
+        at_points = self.share.with_ghosts(temperature)[self.share.cells] @ self.functions
         sigma0, slope, dry = (each[:, None] for each in self.law)
-        values = tissue.electrical_conductivity(at_nodes, sigma0, slope, dry, self.drop)
+        values = tissue.electrical_conductivity(at_points, sigma0, slope, dry, self.drop)
         self.sigma_function.x.array[self.place] = values
         self.sigma_function.x.scatter_forward()
 

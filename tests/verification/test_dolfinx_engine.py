@@ -83,6 +83,32 @@ def test_plates(degree: int) -> None:
 
 
 @pytest.mark.parametrize("degree", [1, 2])
+def test_current_through_scattered_dried_points(degree: int) -> None:
+    """Two of three nodes are dried: the conductance lies between those of wet and dry tissue, and
+    is found. Catches a sigma that is negative between the nodes of a quadratic cell: the matrix is
+    not definite then, and conjugate gradients stop at any residual."""
+    mesh = bar(8)
+    x = mesh.points[:, 0]
+    held = np.isclose(x, LENGTH), np.isclose(x, 0.0)
+    case = problem(
+        mesh,
+        materials=materials(sigma_slope=0.015, sigma_dry_ratio=0.01),
+        electrodes=Electrodes(held[0], held[1], np.zeros(len(x))),
+        laws=Laws(sigma_drop=5.0),
+    )
+    engine = DolfinxEngine(case, Options(degree=degree))
+    assert engine.electric is not None
+    wet, dried = 90.0, 130.0
+    random = np.random.default_rng(0)
+    temperature = np.where(random.random(engine.share.owned) < 2.0 / 3.0, dried, wet)
+    field = engine.electric.unit_field(temperature, engine.start().potential, 0)
+    assert field.residual < 1e-8
+    assert field.heat.sum() == pytest.approx(field.conductance, rel=1e-8)
+    whole = SIGMA * (0.25 * LENGTH) ** 2 / LENGTH
+    assert 0.01 * whole < field.conductance < (1.0 + 0.015 * (wet - 37.0)) * whole
+
+
+@pytest.mark.parametrize("degree", [1, 2])
 def test_far_field(degree: int) -> None:
     """Catches a far field that is lost or counted twice: two resistances in series."""
     mesh = bar(4)
