@@ -44,6 +44,7 @@ def main() -> None:
         seed=given.seed,
         dtype="float32",
         heat_sink=not given.no_heat_sink,
+        resume=False,
         out=given.output,
         all_samples=True,
         force=True,
