@@ -1,6 +1,6 @@
 """The ablative margin: signed distance from the tumour's surface to the lethal zone's surface.
 
-Convention of quantitative ablation margin (Laimer 2021, 10.3389/fonc.2021.623098): Euclidean
+Convention of quantitative ablation margin (Sandu 2021, 10.3389/fonc.2021.623098): Euclidean
 distance at every point of the tumour's surface, positive inside the zone, negative outside; tumour
 surface within 5 mm of the liver capsule is set apart, because no margin is to be had beyond it.
 Only living tissue ends a margin: where the zone reaches a vessel's wall the blood behind it is not
@@ -32,7 +32,8 @@ SUBCAPSULAR_DISTANCE = 5e-3
 """Tumour surface nearer than this to the liver capsule is set apart [m]."""
 HEAT_SINK_DISTANCE = 5e-3
 HEAT_SINK_DIAMETER = 3e-3
-"""A vessel at least as wide, and as near to a tumour, is a heat sink (Lin 2016, Dou 2017) [m]."""
+"""A vessel at least as wide, and as near to a tumour, is a heat sink [m]: 3 mm after Lin 2016 and
+Dou 2017, 5 mm after Huang 2014 (Eur J Radiol 83:552)."""
 
 
 class VesselFacts(Protocol):

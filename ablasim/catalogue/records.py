@@ -38,8 +38,8 @@ class TissueData:
     """A tissue's thermal and electrical numbers (laws: `ablasim.physics.tissue`).
 
     Conductivity is k = conductivity + conductivity_slope (T - 37), constant above 100 °C.
-    Electrical conductivity is sigma0 (1 + sigma_slope (T - 37)) up to the vaporisation band and
-    falls to sigma_dry_ratio sigma0 above it.
+    Electrical conductivity is sigma0 (1 + sigma_slope (T - 37)) up to 100 °C and falls to
+    sigma_dry_ratio sigma0 above.
     """
 
     name: str

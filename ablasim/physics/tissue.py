@@ -7,8 +7,9 @@ The unknown of the heat problem is the volumetric enthalpy H [J/m3], zero at 37 
             rho_v c_v                                      above it
 
 with w the water fraction and L the latent heat of water. T(H) is its inverse, so the heat of
-vaporisation is conserved whatever the time step (physics of Hall and Payne 2015; the band as in
-Trujillo 2012). Conduction uses the Kirchhoff transform of k(T) = k0 + dk (min(T, 100) - 37):
+vaporisation is conserved whatever the time step (physics of Hall and Payne 2015; a band of
+temperatures as in Trujillo 2012, whose own is 90 to 100 °C). Conduction uses the Kirchhoff
+transform of k(T) = k0 + dk (min(T, 100) - 37):
 
     div(k grad T) = div(k0 grad f0(T)) + div(dk grad f1(T)),
 
