@@ -54,8 +54,8 @@ def init(
     debug: Debug = False,
 ) -> None:
     """Check a plan with all its cases and freeze it in DIR; nothing is computed."""
-    from ablasim.study.sweep_frozen import freeze
-    from ablasim.study.sweep_plan import read_plan
+    from ablasim.study.sweep_freeze import freeze
+    from ablasim.study.sweep_source import read_plan
 
     source = read_plan(plan)
     with show_progress(quiet=quiet or source.plan.count() < 1000) as progress:

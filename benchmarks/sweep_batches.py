@@ -20,9 +20,9 @@ from main_job import SCENARIO
 from record import write
 
 import ablasim
-from ablasim.study.sweep_frozen import freeze
-from ablasim.study.sweep_plan import read_plan
+from ablasim.study.sweep_freeze import freeze
 from ablasim.study.sweep_run import run_sweep
+from ablasim.study.sweep_source import read_plan
 
 CLOSE_MM = 0.05
 

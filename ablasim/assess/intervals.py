@@ -55,15 +55,17 @@ def probability(
         confidence: of the interval.
         unknown: further samples of which nobody knows; the interval holds for whatever they are.
     """
-    times, count = float(np.count_nonzero(happened)), len(happened)
-    every = count + unknown
-    low, _ = wilson(np.array([times / every]), every, confidence)
-    _, high = wilson(np.array([(times + unknown) / every]), every, confidence)
-    return Estimate(times / count, float(low[0]), float(high[0]))
+    times, count = np.array([float(np.count_nonzero(happened))]), len(happened)
+    low, high = wilson(times, count, confidence, unknown=unknown)
+    return Estimate(float(times[0]) / count, float(low[0]), float(high[0]))
 
 
 def paired_difference(
-    one: NDArray[np.bool_], other: NDArray[np.bool_], confidence: float = CONFIDENCE
+    one: NDArray[np.bool_],
+    other: NDArray[np.bool_],
+    confidence: float = CONFIDENCE,
+    *,
+    unknown: int = 0,
 ) -> Estimate:
     """P(one) - P(other) of two events in the same samples: Wald's interval for matched pairs with
     half a pair added to each of the four kinds (Agresti and Min, Statistics in Medicine 24, 2005,
@@ -72,29 +74,51 @@ def paired_difference(
     Args:
         one, other: whether each happened (n,).
         confidence: of the interval.
+        unknown: further pairs of which nobody knows; the interval holds for whatever they are.
     """
     count = len(one)
     only_one = float(np.count_nonzero(one & ~other))
     only_other = float(np.count_nonzero(other & ~one))
-    value, every = (only_one - only_other) / count, count + 2.0
-    first, second = (only_one + 0.5) / every, (only_other + 0.5) / every
-    z = float(ndtri(0.5 + 0.5 * confidence))
-    reach = z * float(np.sqrt((first + second - (first - second) ** 2) / every))
-    middle = first - second
-    return Estimate(
-        value, max(min(middle - reach, value), -1.0), min(max(middle + reach, value), 1.0)
-    )
+    value, every, z = (only_one - only_other) / count, count + unknown + 2.0, _deviate(confidence)
+
+    def end(first: float, second: float, side: float) -> float:
+        first, second = (first + 0.5) / every, (second + 0.5) / every
+        spread = float(np.sqrt((first + second - (first - second) ** 2) / every))
+        return first - second + side * z * spread
+
+    low = end(only_one, only_other + unknown, -1.0)
+    high = end(only_one + unknown, only_other, 1.0)
+    return Estimate(value, max(min(low, value), -1.0), min(max(high, value), 1.0))
 
 
-def wilson(shares: Floats, count: int, confidence: float = CONFIDENCE) -> tuple[Floats, Floats]:
-    """Ends of Wilson's interval for shares (...) of `count` samples."""
-    z = float(ndtri(0.5 + 0.5 * confidence))
-    centre = shares + z**2 / (2 * count)
-    spread = z * np.sqrt(shares * (1.0 - shares) / count + (z / (2 * count)) ** 2)
-    scale = 1.0 + z**2 / count
-    low, high = (centre - spread) / scale, (centre + spread) / scale
+def wilson(
+    times: Floats, count: int, confidence: float = CONFIDENCE, *, unknown: int = 0
+) -> tuple[Floats, Floats]:
+    """Ends of Wilson's interval for events that happened so many times (...) in `count` samples.
+
+    Args:
+        times: how often (...).
+        count: samples.
+        confidence: of the interval.
+        unknown: further samples of which nobody knows; the interval holds for whatever they are.
+    """
+    z, every = _deviate(confidence), count + unknown
+    scale = 1.0 + z**2 / every
+
+    def ends(shares: Floats) -> tuple[Floats, Floats]:
+        centre = shares + z**2 / (2 * every)
+        spread = z * np.sqrt(shares * (1.0 - shares) / every + (z / (2 * every)) ** 2)
+        return (centre - spread) / scale, (centre + spread) / scale
+
+    fewest, most = times / every, (times + unknown) / every
     # exact at the ends, where rounding would leave 1e-18
-    return np.where(shares == 0.0, 0.0, low), np.where(shares == 1.0, 1.0, high)
+    low = np.where(fewest == 0.0, 0.0, ends(fewest)[0])
+    return low, np.where(most == 1.0, 1.0, ends(most)[1])
+
+
+def _deviate(confidence: float) -> float:
+    """Of the normal distribution: 1.96 for 0.95."""
+    return float(ndtri(0.5 + 0.5 * confidence))
 
 
 def quantile(values: Floats, level: float, confidence: float = CONFIDENCE) -> Estimate:

@@ -99,15 +99,17 @@ class SurfaceRisk:
     margin: Floats
 
 
-def surface_risk(margin: Floats, target: float) -> SurfaceRisk:
+def surface_risk(margin: Floats, target: float, *, failed: int = 0) -> SurfaceRisk:
     """Risk at every point.
 
     Args:
         margin: of samples at points (k, p) [m].
         target: wanted margin [m].
+        failed: further samples whose solver gave up; the interval holds for whatever they are.
     """
     share = (margin < 0.0).mean(axis=0)
-    low, high = wilson(share, len(margin))
+    times = np.count_nonzero(margin < 0.0, axis=0).astype(np.float64)
+    low, high = wilson(times, len(margin), unknown=failed)
     return SurfaceRisk(
         probability=share,
         low=low,

@@ -6,9 +6,11 @@ one of the same moment, whether somebody pressed Ctrl-C.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,7 @@ def write_fields(engine: DolfinxEngine, state: State, now: float, path: Path) ->
     """
     from dolfinx import fem, io
 
+    _require_space(engine, path)
     written = []
     for name, values in (("temperature_C", state.temperature[0]), ("peak_C", state.peak)):
         function = fem.Function(engine.share.space, name=name)
@@ -128,6 +131,57 @@ def write_fields(engine: DolfinxEngine, state: State, now: float, path: Path) ->
         ) from error
     finally:
         points[:] = metres
+
+
+BYTES_PER_POINT, BYTES_PER_NODE = 49, 8
+"""Of the file: three coordinates, two values, number and ghost mark; a node in a cell's list, whose
+length counts as one more. Exact for one rank."""
+
+RESERVE = 1.1
+"""What ranks write twice, and the indices."""
+
+
+def _require_space(engine: DolfinxEngine, path: Path) -> None:
+    """Refuse before anything is written: where ADIOS2 finds the disk full, many ranks wait for each
+    other for ever, and one is ended by its destructor.
+
+    Raises:
+        ResourceError: there is no space for the file, or its place cannot be written.
+    """
+    size = size_of_fields(engine)
+    lack = ""
+    if engine.comm.rank == 0:
+        lack = _lack_of_space(path.with_name(f".{path.name}.space"), size)
+    lack = engine.comm.bcast(lack, root=0)
+    if lack:
+        raise ResourceError(
+            f"{path}: the fields cannot be written, {size / 1e6:.1f} MB ({lack}); free disk space "
+            "or choose another output directory"
+        )
+
+
+def size_of_fields(engine: DolfinxEngine) -> int:
+    """Bytes to reserve for the file of all ranks."""
+    layout = engine.share.space.dofmap
+    cells = engine.share.mesh.topology.index_map(3).size_global
+    nodes = (layout.dof_layout.num_dofs + 1) * cells
+    points = layout.index_map.size_global
+    return int(RESERVE * (BYTES_PER_POINT * points + BYTES_PER_NODE * nodes))
+
+
+def _lack_of_space(trial: Path, size: int) -> str:
+    """Why a file of that size cannot be written; empty if it can."""
+    try:
+        with trial.open("wb") as stream:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(stream.fileno(), 0, size)
+            elif shutil.disk_usage(trial.parent).free < size:
+                return os.strerror(errno.ENOSPC)
+    except OSError as error:
+        return error.strerror or str(error)
+    finally:
+        trial.unlink(missing_ok=True)
+    return ""
 
 
 def _said(error: RuntimeError) -> str:

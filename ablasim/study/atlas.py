@@ -243,12 +243,12 @@ def _remainder(nodes: Floats, values: Floats, x: float) -> Floats:
 def _chance(margins: Floats, errors: Floats, level: float) -> Estimate:
     """Share of samples below a level; its interval with every margin off by its error."""
     count = len(margins)
-    share, least, most = (
-        float(np.count_nonzero(margins + shift < level)) / count for shift in (0.0, errors, -errors)
+    times, least, most = (
+        float(np.count_nonzero(margins + shift < level)) for shift in (0.0, errors, -errors)
     )
     low, _ = wilson(np.array([least]), count)
     _, high = wilson(np.array([most]), count)
-    return Estimate(share, float(low[0]), float(high[0]))
+    return Estimate(times / count, float(low[0]), float(high[0]))
 
 
 def devices() -> tuple[str, ...]:

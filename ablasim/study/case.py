@@ -9,15 +9,14 @@ from numpy.typing import NDArray
 
 from ablasim.anatomy import Anatomy
 from ablasim.assess.sampled_margin import MarginSampler
-from ablasim.errors import Problem as Fault
-from ablasim.errors import ScenarioError, UsageError
+from ablasim.errors import UsageError
 from ablasim.frames import MM
 from ablasim.mesh import TetMesh, cached_mesh
 from ablasim.physics.binding import build_problem
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import ProgressCallback
 from ablasim.run import place_in_mesh, step_control
-from ablasim.scenario import Scenario
+from ablasim.scenario import Scenario, scenario_from_data
 from ablasim.solve import StepControl
 
 Floats = NDArray[np.float64]
@@ -73,14 +72,11 @@ class Case:
         Raises:
             ScenarioError: the probes cannot lie there.
         """
-        data = self.scenario.model_dump(mode="python")
+        data = self.scenario.model_dump(mode="json", exclude_none=True)
         for probe in data["probes"]:
             for key in ("tip_mm", "entry_mm"):
-                probe[key] = tuple(float(x) for x in np.asarray(probe[key]) + shift / MM)
-        try:
-            scenario = Scenario.model_validate(data)
-        except ValueError as error:
-            raise ScenarioError([Fault("probes", None, str(error))]) from None
+                probe[key] = [float(x) for x in np.asarray(probe[key]) + shift / MM]
+        scenario = scenario_from_data(data)
         # Only the probes change: a vessel that this case leaves out stays left out.
         from ablasim.anatomy import build_anatomy
 

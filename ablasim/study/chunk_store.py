@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,27 +39,40 @@ class ChunkStore:
             UsageError: another process computes the same results.
             ResourceError: the place cannot be written.
         """
-        with self._told():
-            self.directory.mkdir(parents=True, exist_ok=True)
-            stream = self._lock.open("a")
-        with stream:
-            try:
-                import fcntl
-
-                fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(
-                    f"{self.directory}: another process computes the samples of these results;"
-                    " wait for it, or choose another output directory"
-                ) from None
-            except (ImportError, OSError):  # no locks on this system, or on this file system
-                pass
+        with self._locked():
             try:
                 yield
             finally:
                 self._lock.unlink(missing_ok=True)
                 with contextlib.suppress(OSError):  # chunks stay for the next time
                     self.directory.rmdir()
+
+    def _locked(self) -> IO[str]:
+        """The lock's file, held."""
+        while True:
+            with self._told():
+                self.directory.mkdir(parents=True, exist_ok=True)
+                try:
+                    stream = self._lock.open("a")
+                except FileNotFoundError:  # whoever held it before has just removed the directory
+                    continue
+            try:
+                import fcntl
+
+                fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                stream.close()
+                raise UsageError(
+                    f"{self.directory}: another process computes the samples of these results;"
+                    " wait for it, or choose another output directory"
+                ) from None
+            except (ImportError, OSError):  # no locks on this system, or on this file system
+                return stream
+            # whoever held it before removes it: then this is a lock that nobody else will meet
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(stream.fileno()), self._lock.stat()):
+                    return stream
+            stream.close()
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -133,7 +146,8 @@ class ChunkStore:
 
     def clear(self) -> None:
         """Remove what was kept."""
-        for path in (*self.chunks(), self._correction):
+        # those that a worker was writing when it was ended, too
+        for path in (*self.chunks(), *self.directory.glob("*.part"), self._correction):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.directory.rmdir()

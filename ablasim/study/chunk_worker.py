@@ -12,7 +12,12 @@ WORKER = "ablasim.study.chunk_worker"
 
 
 def load(directory: Path) -> Work:
-    """Read the plan in a directory, which whoever asks has just made."""
+    """Read the plan in a directory, which whoever asks has just made.
+
+    Raises:
+        InputFileError: whoever asks runs another ablasim.
+        ResourceError: a file cannot be read again.
+    """
     from ablasim.progress import Progress
     from ablasim.study.answer import answer, judged
     from ablasim.study.plan_files import read_plan

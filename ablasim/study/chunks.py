@@ -13,6 +13,9 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ablasim.errors import AblasimError, Interrupted, ResourceError
 from ablasim.progress import Progress, ProgressCallback
 from ablasim.study.batches import PROCESS_GB, sample_memory
@@ -24,6 +27,8 @@ from ablasim.study.pool import compute_locally, cores
 from ablasim.study.samples import Samples
 from ablasim.study.sampling import Plan, compute_chunk
 
+Floats = NDArray[np.float64]
+
 MEMORY_SHARE = 0.5
 """Share of the machine's memory that the samples may take where no limit is given."""
 
@@ -34,7 +39,7 @@ def run_chunks(
     workers: int | None = None,
     max_memory: float | None = None,
     store: ChunkStore | None = None,
-    enough: Callable[[Samples], bool] | None = None,
+    enough: Callable[[Floats, int], bool] | None = None,
     progress: ProgressCallback | None = None,
     stage: str = "samples",
 ) -> Samples:
@@ -45,7 +50,8 @@ def run_chunks(
         workers: most processes, by default one for each core; the numbers do not depend on it.
         max_memory: limit [GB] of the processes that compute samples at the same time.
         store: keeps finished chunks.
-        enough: asked after every chunk.
+        enough: asked after every chunk, with the minimal margins [m] so far and the number of
+            samples that failed.
         progress: told of the stage.
         stage: its name.
 
@@ -54,13 +60,16 @@ def run_chunks(
         Interrupted: on Ctrl-C; finished chunks stay in the store.
     """
     parts: list[Samples] = []
+    minimal, failed = np.empty(0), 0
     with closing(_in_order(plan, workers, max_memory, store, _told(progress, stage))) as chunks:
         for found in chunks:
             parts.append(found)
+            minimal = np.append(minimal, found.minimal[~found.failed])
+            failed += int(np.count_nonzero(found.failed))
             if progress is not None:
                 done = plan.bounds(len(parts) - 1)[1]
-                progress(Progress(stage, done / plan.count, _so_far(parts)))
-            if enough is not None and enough(Samples.joined(parts)):
+                progress(Progress(stage, done / plan.count, _so_far(minimal)))
+            if enough is not None and enough(minimal, failed):
                 break
     return Samples.joined(parts)
 
@@ -201,6 +210,7 @@ def _of_chunk(plan: Plan, number: int, tell: Tell | None) -> ProgressCallback | 
     return heard
 
 
-def _so_far(parts: list[Samples]) -> str:
-    found = Samples.joined(parts).good()
-    return f"{len(found)} samples, P(margin < 0) = {100 * (found.minimal < 0).mean():.1f} %"
+def _so_far(minimal: Floats) -> str:
+    if not len(minimal):
+        return "no sample yet"
+    return f"{len(minimal)} samples, P(margin < 0) = {100 * (minimal < 0).mean():.1f} %"

@@ -110,7 +110,7 @@ def vessel_cost(vessel: NearVessel, having: Samples, lacking: Samples, target: f
         without_it=probability(other < 0.0, unknown=lost),
         with_target=probability(one < target, unknown=lost),
         without_target=probability(other < target, unknown=lost),
-        raised=paired_difference(one < 0.0, other < 0.0),
+        raised=paired_difference(one < 0.0, other < 0.0, unknown=lost),
         samples=int(good.sum()),
         no_zone=int(np.count_nonzero(~both)),
     )

@@ -14,11 +14,13 @@ from ablasim.mesh import TetMesh
 from ablasim.mesh_cache import load as load_mesh
 from ablasim.mesh_cache import store as store_mesh
 from ablasim.own_mesh import own_anatomy
+from ablasim.revision import revision
 from ablasim.scenario import Scenario
 from ablasim.study.case import Case, bind
 from ablasim.study.chunk_store import ChunkStore
 from ablasim.study.displacement import MovedField
 from ablasim.study.sampling import Plan
+from ablasim.study.worker import require_revision
 
 FACTS, COLUMNS, MESH = "plan.json", "columns.npz", "mesh.npz"
 
@@ -30,6 +32,7 @@ def write_plan(plan: Plan, results: ChunkStore, directory: Path) -> None:
         "vessels": [vessel.name for vessel in plan.case.anatomy.vessels],
         "moved": plan.moved is not None,
         "numbers": [plan.chunk, plan.device, plan.dtype],
+        "revision": revision(),
         "results": [str(results.directory.absolute()), results.key],
     }
     (directory / FACTS).write_text(json.dumps(facts), encoding="utf-8")
@@ -44,9 +47,11 @@ def read_plan(directory: Path) -> tuple[Plan, ChunkStore]:
     """The plan in a directory, and where its results go.
 
     Raises:
+        InputFileError: another ablasim wrote it.
         ResourceError: a file is missing or damaged.
     """
     facts = json.loads((directory / FACTS).read_text(encoding="utf-8"))
+    require_revision(facts["revision"])
     mesh, correction = load_mesh(directory / MESH), ChunkStore(directory, "").load_correction()
     if mesh is None or correction is None:
         raise ResourceError(f"{directory}: a file of the study cannot be read again")

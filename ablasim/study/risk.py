@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ablasim.assess.margin import NearVessel
 from ablasim.assess.risk import convergence, margin_risk, narrow_enough, surface_risk
@@ -20,6 +21,7 @@ from ablasim.errors import (
 )
 from ablasim.frames import MM
 from ablasim.progress import ProgressCallback
+from ablasim.revision import revision
 from ablasim.run import named_place
 from ablasim.run import run as run_once
 from ablasim.scenario import Scenario, inputs_sha256
@@ -35,6 +37,8 @@ from ablasim.study.risk_options import RiskOptions
 from ablasim.study.risk_result import RiskResult
 from ablasim.study.risk_study import Study, quantile_zones, store_beside, study_key
 from ablasim.study.samples import Samples
+
+Floats = NDArray[np.float64]
 
 
 def risk(
@@ -85,6 +89,7 @@ def risk(
     from ablasim.report.atomic import RISK, check_free
 
     begun = time.perf_counter()
+    revision()  # the sources as they are loaded: they may be edited meanwhile
     options = RiskOptions(
         samples, seed, device, dtype, max_memory, workers, heat_sink, vessels, resume, all_samples
     )
@@ -113,29 +118,33 @@ def _risk(
     inputs = uncertain_inputs(scenario, case.problem, case.tissues)
     if not inputs.varied:
         raise UsageError("risk: every input is fixed; leave at least one uncertain under risk:")
+    _require_vessels(case, options)
     chunk = chunk_size(case.mesh, options.dtype, options.max_memory, len(cores()))
     nominal = run_once(scenario, device=options.device, progress=progress)
-    if nominal.record.inputs != files:
-        raise InputFileError(
-            f"{scenario.name}: a file of the scenario was changed while the study ran; run it again"
-        )
+    _require_unchanged(scenario, nominal.record.inputs, files)
     costly = _vessels(scenario, () if nominal.margin is None else nominal.margin.vessels, options)
     unit = unit_samples(options.samples, len(inputs.varied), options.seed)
     columns = inputs.draw(unit)
-    key = study_key(files, given, case, options, chunk)
+    key = study_key(files, given, case, columns, options, chunk)
     study = Study(inputs, columns, given, options, chunk, place, key, progress)
     store = study.store("risk")
     correction = study.correction(store, case)
     plan = study.plan(case, correction, nominal)
 
-    def enough(found: Samples) -> bool:
-        margins, failed = found.good().minimal, int(found.failed.sum())
+    def enough(minimal: Floats, failed: int) -> bool:
         return not options.all_samples and narrow_enough(
-            margins, target, given.interval_half_width, failed=failed
+            minimal, target, given.interval_half_width, failed=failed
         )
 
     every = study.run(plan, store, enough)
     costs, unaccounted, others = _costs(study, case, costly, every, target)
+    stores = [kept for kept in (store, *others) if kept is not None]
+    try:
+        _require_unchanged(scenario, inputs_sha256(scenario), files)
+    except InputFileError:
+        for kept in stores:  # some of them may be of the other file
+            kept.clear()
+        raise
     keep, good, failed = ~every.failed, every.good(), int(every.failed.sum())
     apart = ~case.sampler.counts
     result = RiskResult(
@@ -151,7 +160,7 @@ def _risk(
             good.margin[:, apart] if apart.any() else None,
             failed=failed,
         ),
-        surface=surface_risk(good.margin, target),
+        surface=surface_risk(good.margin, target, failed=failed),
         points=case.sampler.points,
         triangles=case.sampler.triangles,
         zones=quantile_zones(case, plan, good, nominal),
@@ -179,10 +188,17 @@ def _risk(
         "convergence": convergence(every.minimal, target, every.failed),
     }
     done = finish(result, case, inputs, given, facts, force)
-    for kept in (store, *others):
-        if kept is not None:
-            kept.clear()
+    for kept in stores:
+        kept.clear()
     return done
+
+
+def _require_unchanged(scenario: Scenario, found: str, expected: str) -> None:
+    """Refuse to mix the samples of two label maps or meshes."""
+    if found != expected:
+        raise InputFileError(
+            f"{scenario.name}: a file of the scenario was changed while the study ran; run it again"
+        )
 
 
 def _costs(
@@ -207,6 +223,20 @@ def _costs(
     return tuple(costs), tuple(unaccounted), stores
 
 
+def _require_vessels(case: Case, options: RiskOptions) -> None:
+    """Refuse names that cannot be accounted for before anything is computed."""
+    known = [vessel.name for vessel in case.anatomy.vessels]
+    for name in options.vessels or ():
+        if name not in known:
+            listed = ", ".join(known) or "none"
+            raise UsageError(f"--vessel: got {name!r}; the meshed vessels are: {listed}")
+    if options.vessels and case.scenario.mesh is not None:
+        raise UsageError(
+            "--vessel: a mesh of one's own cannot be meshed again without a vessel; leave the"
+            " option out"
+        )
+
+
 def _vessels(
     scenario: Scenario, near: tuple[NearVessel, ...], options: RiskOptions
 ) -> tuple[NearVessel, ...]:
@@ -215,11 +245,6 @@ def _vessels(
     def refuse(text: str) -> None:
         raise UsageError(f"--vessel: {text}")
 
-    if not options.heat_sink:
+    if not options.heat_sink or scenario.mesh is not None:
         return ()
-    chosen = chosen_vessels(near, options.vessels, refuse)
-    if chosen and scenario.mesh is not None:
-        if options.vessels is None:
-            return ()
-        refuse("a mesh of one's own cannot be meshed again without a vessel; leave the option out")
-    return chosen
+    return chosen_vessels(near, options.vessels, refuse)

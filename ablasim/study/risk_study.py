@@ -88,7 +88,7 @@ class Study:
         self,
         plan: Plan,
         store: ChunkStore | None,
-        enough: Callable[[Samples], bool] | None = None,
+        enough: Callable[[Floats, int], bool] | None = None,
         stage: str = "samples",
     ) -> Samples:
         """All samples of a plan, or as many as are enough.
@@ -200,13 +200,22 @@ def store_beside(place: Path, name: str, key: str = "") -> ChunkStore:
     return ChunkStore(place.with_name(f".{place.name}.{name}"), key)
 
 
-def study_key(files: str, given: Risk, case: Case, options: RiskOptions, chunk: int) -> str:
+def study_key(
+    files: str,
+    given: Risk,
+    case: Case,
+    columns: Mapping[str, NDArray[Any]],
+    options: RiskOptions,
+    chunk: int,
+) -> str:
     """Hash of everything that decides the samples.
 
     Args:
         files: hash of the scenario's inputs.
         given: the section `risk`.
         case: with its mesh.
+        columns: values of the inputs as they were drawn; the order in which a choice is written
+            decides which sample has which, and no sorted text of the section shows it.
         options: of the study.
         chunk: samples that are computed together.
     """
@@ -215,6 +224,7 @@ def study_key(files: str, given: Risk, case: Case, options: RiskOptions, chunk: 
         "inputs": files,
         "risk": given.model_dump(mode="json"),
         "mesh": content_hash(case.mesh.points, case.mesh.cells),
+        "columns": [[name, values.tolist()] for name, values in columns.items()],
         "numbers": numbers,
         "version": revision(),
     }

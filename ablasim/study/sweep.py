@@ -10,9 +10,10 @@ from typing import Any
 
 from ablasim.progress import ProgressCallback
 from ablasim.study.cases import case_directory
-from ablasim.study.sweep_frozen import Sweep, freeze
-from ablasim.study.sweep_plan import read_plan
+from ablasim.study.sweep_freeze import freeze
+from ablasim.study.sweep_frozen import Sweep
 from ablasim.study.sweep_run import Shard, Tally, run_sweep
+from ablasim.study.sweep_source import read_plan
 from ablasim.study.sweep_table import table, write_table
 
 

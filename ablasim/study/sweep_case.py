@@ -15,7 +15,7 @@ from ablasim.errors import ResourceError, UsageError
 from ablasim.scenario import Scenario
 from ablasim.study.answer import answer, judged
 from ablasim.study.cases import State, case_directory, new_case, remove_damaged, state_of
-from ablasim.study.sweep_frozen import ChangedFileError, Sweep, check_files
+from ablasim.study.sweep_frozen import ChangedFileError, Sweep, check_files, files_of
 from ablasim.study.sweep_plan import Batches, CaseRisk, SweepPlan
 
 if TYPE_CHECKING:
@@ -98,11 +98,12 @@ def compute(sweep: Sweep, number: int, record: RunRecord | None = None) -> dict[
             remove_damaged(sweep, number)
         if state is not State.done:
             with new_case(sweep, number) as folder:
+                scenario = sweep.scenario(number)
                 if record is None:
-                    write_case(sweep.scenario(number), folder, sweep.plan)
+                    write_case(scenario, folder, sweep.plan)
                 else:
                     _write_run(folder, record, sweep.plan)
-                check_files(sweep)  # a label map that was edited meanwhile
+                check_files(sweep, files_of(scenario))  # a label map that was edited meanwhile
     except Exception as error:
         try:  # a mesh that is no mesh any more is no fault of the case
             check_files(sweep)

@@ -14,25 +14,25 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from ablasim.errors import Problem, ScenarioError, UsageError
-from ablasim.safe_yaml import Document, KeyPath, dotted, read_document, scalar
-from ablasim.scenario import Scenario
+from ablasim.errors import UsageError
+from ablasim.safe_yaml import scalar
 from ablasim.scenario.fields import FilePath, Name, Section, fault
-from ablasim.scenario.messages import explain
 
 CASES_WITHOUT_ASKING = 1000
 """More cases than these are taken for a mistake unless they are confirmed."""
 
 MOST_CASES = 1_000_000
 """No plan may have more: all cases are listed in one file."""
+
+COLUMNS = ("case", "status", "exit_code", "message")
+"""Columns of the table of a sweep that are always there, or when a case failed; those of results
+have a dot."""
 
 DIGITS = 9
 """Significant digits of a value that a range or a sample gives."""
@@ -178,20 +178,30 @@ class SweepPlan(Section):
         if self.batch is not None and (self.risk is not None or self.keep == "files"):
             other = "keep: files" if self.keep == "files" else "risk"
             raise fault(f"batch: does not go with {other}; leave one of them out")
-        places = [(name, keys_of(path)) for name, path in self._paths()]
+        for name, axis in self.vary.items():
+            if isinstance(axis, Levels) and ("." in name or name in COLUMNS):
+                raise fault(
+                    f"vary.{name}: a column of the table has or may have this name; give these"
+                    " levels another one, without a dot"
+                )
+        places = [(name, keys_of(path)) for name, path in self._changed()]
         for (name, one), (other, two) in itertools.combinations(places, 2):
             short = min(len(one), len(two))
             if one[:short] == two[:short]:
                 raise fault(f"{name} and {other} change the same field; keep one of them")
         return self
 
-    def _paths(self) -> Iterator[tuple[str, str]]:
+    def _changed(self) -> Iterator[tuple[str, str]]:
         for path in self.set:
             yield f"set.{path}", path
         for name, axis in self.vary.items():
             inside = next(iter(axis.levels.values())) if isinstance(axis, Levels) else (name,)
             for path in inside:
                 yield f"vary.{name}", path
+
+    def paths(self) -> tuple[str, ...]:
+        """Every field that a case changes."""
+        return tuple(path for _, path in self._changed())
 
     def count(self) -> int:
         """Number of cases."""
@@ -239,142 +249,6 @@ class SweepPlan(Section):
 def keys_of(path: str) -> tuple[str, ...]:
     """`probes[0].tip_mm` as ("probes", "0", "tip_mm")."""
     return tuple(re.findall(r"[^.\[\]]+", path))
-
-
-@dataclass(frozen=True)
-class PlanSource:
-    """A plan as it was given.
-
-    Attributes:
-        plan: what it says.
-        document: where, for messages.
-        file: its name for messages; None for plain data.
-        folder: from which its paths count.
-        scenario: given as an object instead of a file.
-    """
-
-    plan: SweepPlan
-    document: Document
-    file: str | None
-    folder: Path
-    scenario: Scenario | None = None
-
-    def problem(self, path: KeyPath, message: str) -> Problem:
-        """A problem of the plan with its line."""
-        return Problem(dotted(path), self.document.line_of(path), message)
-
-
-def read_plan(source: Path | str | Mapping[str, Any]) -> PlanSource:
-    """Read a plan from a YAML file or plain data.
-
-    Args:
-        source: the file, or a mapping of the same shape; its `scenario` may be a `Scenario`.
-
-    Raises:
-        ScenarioError: one or more fields are faulty; all of them are in `problems`.
-        InputFileError: the file is missing or unreadable.
-    """
-    given: Scenario | None = None
-    if isinstance(source, Mapping):
-        data = {key: _plain(value) for key, value in source.items()}
-        if isinstance(data.get("scenario"), Scenario):
-            given = data["scenario"]
-            data["scenario"] = f"{given.name}.yaml"
-        document, file, folder = Document(data), None, Path.cwd()
-    else:
-        path = Path(source)
-        document, file, folder = read_document(path), str(path), path.resolve().parent
-    problems = list(document.problems)
-    plan = _parsed(document, problems)
-    if problems or plan is None:
-        raise ScenarioError(sorted(dict.fromkeys(problems), key=lambda p: p.line or 0), file)
-    return PlanSource(plan, document, file, folder, given)
-
-
-def _parsed(document: Document, problems: list[Problem]) -> SweepPlan | None:
-    data = document.data
-    if not isinstance(data, dict):
-        message = "a plan must be a group of keys: scenario, vary"
-        problems.append(Problem("", document.line_of(()), message))
-        return None
-    axes: Any = data.get("vary")
-    if isinstance(axes, dict):
-        axes = {name: _axis(name, entry, document, problems) for name, entry in axes.items()}
-        if problems:  # what is faulty has been said; a stand-in lets the rest be checked
-            axes = {name: axis or Grid(grid=(0,)) for name, axis in axes.items()}
-        data = data | {"vary": axes}
-    return _checked(SweepPlan, data, (), document, problems)
-
-
-def _axis(name: str, entry: Any, document: Document, problems: list[Problem]) -> Axis | None:
-    path = ("vary", name)
-    if isinstance(entry, list | tuple):
-        entry = {"grid": list(entry)}
-    found = [kind for kind in KINDS if isinstance(entry, dict) and kind in entry]
-    if len(found) != 1:
-        message = (
-            f"got {entry!r}; must be a list of values, {{grid: [...]}},"
-            " {from: A, to: B, count: N}, {levels: {...}} or {sobol: [LOW, HIGH]}"
-        )
-        problems.append(Problem(dotted(path), document.line_of(path), message))
-        return None
-    axis = _checked(KINDS[found[0]], entry, path, document, problems)
-    if axis is None or isinstance(axis, Sobol):
-        return axis
-    evenly = isinstance(axis, Range) and axis.count > CASES_WITHOUT_ASKING  # no two alike
-    for value in (axis.from_, axis.to) if isinstance(axis, Range) else _numbers_of(axis):
-        if not math.isfinite(value):
-            message = f"got {value!r}; must be a finite number"
-            problems.append(Problem(dotted(path), document.line_of(path), message))
-            return None
-    seen: list[Any] = []
-    for value in () if evenly else axis.values():
-        if value in seen:
-            message = f"got {value!r} twice; name every value once"
-            problems.append(Problem(dotted(path), document.line_of(path), message))
-            return None
-        seen.append(value)
-    return axis
-
-
-def _plain(value: Any) -> Any:
-    """A value of a plan from Python without NumPy's types, as a file has it."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return value
-
-
-def _numbers_of(axis: Grid | Range | Levels) -> Iterator[float]:
-    """Every number that an axis gives a case, inside points and levels as well."""
-    todo: list[Any] = list(axis.values())
-    if isinstance(axis, Levels):
-        todo += axis.levels.values()
-    while todo:
-        value = todo.pop()
-        if isinstance(value, Mapping):
-            todo += value.values()
-        elif isinstance(value, list | tuple):
-            todo += value
-        elif isinstance(value, int | float):
-            yield value
-
-
-def _checked[Part: Section](
-    model: type[Part], data: Any, at: KeyPath, document: Document, problems: list[Problem]
-) -> Part | None:
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            explained = explain(detail, model)
-            if explained is not None:
-                path = (*at, *explained[0])
-                problems.append(Problem(dotted(path), document.line_of(path), explained[1]))
-        return None
 
 
 def check_count(plan: SweepPlan, *, yes: bool) -> None:

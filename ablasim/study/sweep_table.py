@@ -73,6 +73,8 @@ def table(sweep: Sweep) -> dict[str, list[Any]]:
     for place, name in enumerate(sweep.columns):
         columns[name] = [_plain(values[place]) for values in sweep.rows]
     for name in results:
+        if name in columns:  # a varied field that the summary repeats
+            continue
         columns[name] = [row["results"].get(name) for row in rows]
     if any(row["status"] == State.failed.value for row in rows):
         for name in ("exit_code", "message"):

@@ -26,6 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
+from ablasim.errors import AblasimError, InputFileError
 from ablasim.revision import revision, sources_changed
 
 Work = Callable[[int, Callable[[float], None]], dict[str, Any]]
@@ -55,7 +56,10 @@ def serve(load: Callable[[Path], Work]) -> None:
     requests: queue.SimpleQueue[int] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     revision()  # before anything is loaded
-    work = load(directory)
+    try:
+        work = load(directory)
+    except AblasimError as error:  # of what is in the directory, not of this process
+        work = _refusal(error)
     _say(answers, json.loads(os.environ.pop(ANSWER, '{"ready": true}')))
     first = None
     while True:
@@ -65,6 +69,26 @@ def serve(load: Callable[[Path], Work]) -> None:
         if held > 0.0 and held >= first + GROWTH_GB and not sources_changed():
             _start_afresh(answers, said)
         _say(answers, said)
+
+
+def require_revision(wanted: str) -> None:
+    """Refuse to compute for whoever runs another ablasim, or did when its sources were others.
+
+    Raises:
+        InputFileError: this process has another revision.
+    """
+    if revision() != wanted:
+        raise InputFileError(
+            f"a worker process has ablasim {revision()} and was asked by {wanted}: numbers of two"
+            " programs are not mixed. Let all have the same one and start again"
+        )
+
+
+def _refusal(error: AblasimError) -> Work:
+    """Work that answers with what was wrong before any could be done."""
+    from ablasim.study.answer import answer
+
+    return lambda number, _: answer(number, error.exit_code, str(error), stop=True)
 
 
 def _held_GB() -> float:

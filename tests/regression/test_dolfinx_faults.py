@@ -106,7 +106,7 @@ from pathlib import Path
 import numpy as np
 from ablasim.cli_lead import lead
 from ablasim.physics.generator import ConstantGenerator
-from ablasim.solve import StepControl, assist, checkpoint, dolfinx_engine, solve
+from ablasim.solve import StepControl, assist, checkpoint, dolfinx_engine, dolfinx_team, solve
 from ablasim.solve.dolfinx_options import give_options
 from ablasim.solve.dolfinx_start import start
 from ablasim.team import team
@@ -147,13 +147,23 @@ def work():
     if what == "memory":
         cube = manufactured.cube
         manufactured.cube = lambda _: cube(32)
+    if what == "full":  # for the fields: more than any disk has
+        dolfinx_team.BYTES_PER_POINT = 2**50
     problem = manufactured.smooth_transient("power")
     problem = replace(problem, generator=ConstantGenerator("power", 1.2, 24.0))
     if what == "nan":
         nothing = np.full_like(problem.materials.conductivity, np.nan)
         problem = replace(problem, materials=replace(problem.materials, conductivity=nothing))
     control = StepControl(tolerance=0.02, longest=2.0)
-    solve(problem, engine="dolfinx", control=control, checkpoint=Path(kept), progress=progress)
+    fields = Path(kept).with_name("fields.bp") if what == "full" else None
+    solve(
+        problem,
+        engine="dolfinx",
+        control=control,
+        checkpoint=Path(kept),
+        progress=progress,
+        fields=fields,
+    )
     print("done", flush=True)
 
 sys.exit(lead(work))
@@ -386,12 +396,14 @@ def test_a_rank_with_a_slow_disk_keeps_the_same_moment(
         ("misspelt", 2, "-heat_ksp_tpye"),
         ("nan", 2, "materials.conductivity (liver)"),
         ("memory", 5, "memory"),
+        ("full", 5, "fields.bp: the fields cannot be written"),
     ],
 )
 def test_what_goes_wrong_in_a_run_is_said_once(
     what: str, code: int, said: str, environment: dict[str, str], mpirun: str, tmp_path: Path
 ) -> None:
-    """An option that no solver reads, numbers that are none, and a rank whose memory is spent."""
+    """An option that no solver reads, numbers that are none, a rank whose memory is spent, a disk
+    that is full when the fields are to be written."""
     words = python(RUN, what, str(tmp_path / "run.npz"), "none")
     done = finish([mpirun, "-n", "2", *words], environment)
     (heard,) = messages(done)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import resource
 import signal
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -93,8 +95,8 @@ def test_the_engine_keeps_its_metres(problem: BioheatProblem, tmp_path: Path) ->
 
 
 def test_a_full_disk_is_told_with_its_place(problem: BioheatProblem, tmp_path: Path) -> None:
-    """ADIOS2 says "RuntimeError" with colours and its own source; a limit on the size of files
-    stands for the full disk."""
+    """Before anything is written: ADIOS2 would end the process. A limit on the size of files stands
+    for the full disk."""
     from ablasim.solve.dolfinx_engine import DolfinxEngine
     from ablasim.solve.dolfinx_team import write_fields
 
@@ -108,4 +110,28 @@ def test_a_full_disk_is_told_with_its_place(problem: BioheatProblem, tmp_path: P
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
-    assert "start.bp: the fields cannot be written (File too large)" in str(caught.value)
+    assert "start.bp: the fields cannot be written, 0.0 MB (File too large)" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+def test_the_size_of_the_file_is_known_before(
+    problem: BioheatProblem, tmp_path: Path, degree: Literal[1, 2]
+) -> None:
+    """Catches a reserve that is far from what is written then, on a mesh of 13 824 cells."""
+    from ablasim.solve.dolfinx_engine import DolfinxEngine
+    from ablasim.solve.dolfinx_options import Options
+    from ablasim.solve.dolfinx_team import RESERVE, size_of_fields, write_fields
+
+    axis = np.linspace(0.0, 0.02, 13)
+    mesh = box((axis, axis, axis))
+    fine = replace(
+        problem,
+        mesh=mesh,
+        source=np.zeros(len(mesh.points)),
+        initial_temperature=np.full(len(mesh.points), 37.0),
+    )
+    engine = DolfinxEngine(fine, Options(degree=degree))
+    write_fields(engine, engine.start(), 0.0, tmp_path / "start.bp")
+    data = (tmp_path / "start.bp" / "data.0").stat().st_size
+    assert data <= size_of_fields(engine) <= 1.01 * RESERVE * data

@@ -29,9 +29,10 @@ import ablasim  # noqa: E402
 from ablasim import cli  # noqa: E402
 from ablasim.study.cases import State, case_directory, state_of  # noqa: E402
 from ablasim.study.child import Child  # noqa: E402
-from ablasim.study.sweep_frozen import Sweep, freeze  # noqa: E402
-from ablasim.study.sweep_plan import read_plan  # noqa: E402
+from ablasim.study.sweep_freeze import freeze  # noqa: E402
+from ablasim.study.sweep_frozen import Sweep  # noqa: E402
 from ablasim.study.sweep_run import run_sweep  # noqa: E402
+from ablasim.study.sweep_source import read_plan  # noqa: E402
 
 POWERS, SPEEDS = 3, 2
 CASES = POWERS * SPEEDS

@@ -27,9 +27,10 @@ from ablasim.errors import InputFileError, Interrupted, ResourceError  # noqa: E
 from ablasim.progress import Progress  # noqa: E402
 from ablasim.study.cases import State, case_directory, state_of  # noqa: E402
 from ablasim.study.sweep_case import compute  # noqa: E402
-from ablasim.study.sweep_frozen import Sweep, freeze, open_sweep  # noqa: E402
-from ablasim.study.sweep_plan import read_plan  # noqa: E402
+from ablasim.study.sweep_freeze import freeze  # noqa: E402
+from ablasim.study.sweep_frozen import Sweep, open_sweep  # noqa: E402
 from ablasim.study.sweep_run import run_sweep  # noqa: E402
+from ablasim.study.sweep_source import read_plan  # noqa: E402
 from ablasim.study.sweep_table import table, write_table  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -19,8 +19,9 @@ from ablasim.study.atlas import Atlas, devices, interpolated, load_atlas
 from ablasim.study.atlas_build import FIELDS, build_atlas, write_atlas
 from ablasim.study.atlas_plot import plot_atlas
 from ablasim.study.cases import case_directory, new_case
-from ablasim.study.sweep_frozen import Sweep, freeze
-from ablasim.study.sweep_plan import read_plan
+from ablasim.study.sweep_freeze import freeze
+from ablasim.study.sweep_frozen import Sweep
+from ablasim.study.sweep_source import read_plan
 
 SCENARIO = Path(__file__).parents[2] / "scenarios" / "atlas" / "rf_cooled_needle.yaml"
 NODES = (np.array([10.0, 16.0, 22.0, 30.0]), np.array([3.0, 6.0, 10.0]), np.array([1.0, 3.0, 8.0]))

@@ -27,7 +27,7 @@ def test_wilson_covers_what_it_says(p: float) -> None:
     """Exact coverage by summing the binomial distribution; a normal interval has 0.7 at 0.02."""
     count = 256
     counts = np.arange(count + 1)
-    low, high = wilson(counts / count, count)
+    low, high = wilson(counts.astype(float), count)
     covered = stats.binom.pmf(counts, count, p)[(low <= p) & (p <= high)].sum()
     assert covered == pytest.approx(0.95, abs=0.025)
 

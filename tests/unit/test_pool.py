@@ -73,6 +73,28 @@ def test_workers_that_cannot_start_say_why(tmp_path: Path) -> None:
         list(compute_locally("nowhere", tmp_path, [0], workers=1))
 
 
+REFUSING = """
+from pathlib import Path
+from ablasim.study import worker
+
+def load(directory: Path) -> worker.Work:
+    worker.require_revision("9.9.9")
+
+worker.serve(load)
+"""
+
+
+def test_workers_with_another_program_compute_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sources that were edited, or another ablasim on a cluster: one clear answer that stops."""
+    (tmp_path / "refusing.py").write_text(REFUSING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (said,) = compute_locally("refusing", tmp_path, [3], workers=1)
+    assert (said["case"], said["exit_code"], said["stop"]) == (3, 3, True)
+    assert "asked by 9.9.9: numbers of two programs are not mixed" in said["message"]
+
+
 @pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="memory cannot be asked here")
 @pytest.mark.parametrize(
     ("growth", "changed", "pieces"),

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import pyvista as pv
 from simple_meshes import MM, ball, needle_mesh
 
 import ablasim
-from ablasim.assess.intervals import probability
+from ablasim.assess.intervals import paired_difference, probability
 from ablasim.assess.margin import NearVessel
 from ablasim.assess.risk import (
     columnwise_quantiles,
@@ -29,6 +30,7 @@ from ablasim.errors import (
     ConvergenceError,
     InputFileError,
     ResourceError,
+    ScenarioError,
     UsageError,
 )
 from ablasim.mesh import TetMesh, write_mesh
@@ -43,7 +45,7 @@ from ablasim.study.batches import (
     sample_memory,
 )
 from ablasim.study.calibration import true_margins
-from ablasim.study.case import prepare
+from ablasim.study.case import Case, prepare
 from ablasim.study.child import ONE_THREAD
 from ablasim.study.chunk_store import ChunkStore
 from ablasim.study.chunks import in_workers, run_chunks, worker_error, workers_for
@@ -53,6 +55,8 @@ from ablasim.study.inputs import unit_samples
 from ablasim.study.plan_files import read_plan, write_plan
 from ablasim.study.pool import cores
 from ablasim.study.priors import AXES, uncertain_inputs
+from ablasim.study.risk_options import RiskOptions
+from ablasim.study.risk_study import study_key
 from ablasim.study.samples import Samples
 from ablasim.study.sampling import Plan
 
@@ -292,6 +296,90 @@ def test_a_plan_survives_its_files(scenario: Scenario, tmp_path: Path) -> None:
     assert again.moved is not None
 
 
+def test_a_plan_of_another_program_is_refused(
+    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = prepare(scenario)
+    none = np.empty(0, dtype=np.int64)
+    plan = Plan(case, {"sigma": np.ones(2)}, no_correction(""), None, none, 2, "cpu", "float32")
+    write_plan(plan, ChunkStore(tmp_path / "results", "key"), tmp_path)
+    monkeypatch.setattr("ablasim.study.worker.revision", lambda: "9.9.9")
+    with pytest.raises(InputFileError, match="numbers of two programs are not mixed"):
+        read_plan(tmp_path)
+
+
+def test_the_key_tells_which_sample_has_which_choice(scenario: Scenario) -> None:
+    """The same weights in another order give the same samples other criteria."""
+    case = prepare(scenario)
+    options = RiskOptions(8, 0, "cpu", "float32", None, None, True, None, True, False)
+    found = []
+    for names in (("peak_60C", "peak_54C"), ("peak_54C", "peak_60C")):
+        weights = dict.fromkeys(names, 1.0)
+        given = Risk.model_validate(
+            {"death_criterion": {"distribution": "choice", "weights": weights}}
+        )
+        chosen = scenario.model_copy(update={"risk": given})
+        inputs = uncertain_inputs(chosen, case.problem, case.tissues)
+        columns = inputs.draw(unit_samples(8, len(inputs.varied), 0))
+        found.append((list(columns["death_criterion"]), columns, given))
+    assert found[0][0] != found[1][0]
+    keys = [study_key("", given, case, columns, options, 4) for _, columns, given in found]
+    assert keys[0] != keys[1]
+
+
+def test_vessels_are_refused_before_anything_is_computed(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("the plain run was computed")
+
+    monkeypatch.setattr("ablasim.study.risk.run_once", never)
+    with pytest.raises(UsageError, match="got 'porta'; the meshed vessels are: none"):
+        ablasim.risk(scenario, samples=8, vessels=("porta",))
+
+
+def test_a_pose_that_cannot_be_is_named_in_words() -> None:
+    """Findings of the rules, not the text of a library's exception."""
+    shipped = load_scenario(
+        "scenarios/rf_beside_portal_vein.yaml", {"numerics.resolution": "preview"}
+    )
+    case = SimpleNamespace(scenario=shipped)
+    with pytest.raises(ScenarioError) as caught:
+        Case.moved(case, np.array([16.0, 0.0, 0.0]) * MM)  # type: ignore[arg-type]
+    assert "vessel" in str(caught.value)
+    for word in ("validation error", "input_value", "ablasim_rules"):
+        assert word not in str(caught.value)
+
+
+def test_a_lock_that_was_removed_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever held it before removes it after another has opened it: two would hold one each."""
+    fcntl = pytest.importorskip("fcntl")
+    store, flock, calls = ChunkStore(tmp_path / "chunks", ""), fcntl.flock, []
+
+    def late(handle: int, how: int) -> None:
+        calls.append(handle)
+        if len(calls) == 1:
+            (tmp_path / "chunks" / "lock").unlink()
+        flock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with store.held():
+        assert len(calls) == 2
+        with pytest.raises(UsageError, match="another process"), store.held():
+            pass
+    assert not (tmp_path / "chunks").exists()
+
+
+def test_what_a_killed_worker_was_writing_is_cleared(tmp_path: Path) -> None:
+    store = ChunkStore(tmp_path / "chunks", "key")
+    store.save_correction(no_correction("none"))
+    (tmp_path / "chunks" / "chunk-0003.part").write_bytes(b"half")
+    store.clear()
+    assert not (tmp_path / "chunks").exists()
+
+
 def test_workers_follow_cores_chunks_and_memory(scenario: Scenario) -> None:
     case = prepare(scenario)
     columns = {"sigma": np.ones(64)}
@@ -415,6 +503,26 @@ def test_what_is_said_of_a_quantile_holds_at_every_point(count: int) -> None:
         assert (reached >= (1.0 - level) * count - 1e-6).all()
         more = (values > found).sum(axis=0)
         assert (more < (1.0 - level) * count + 1e-6).all()
+
+
+def test_samples_that_failed_widen_the_intervals_everywhere() -> None:
+    """At every point of the surface, and of what a vessel changes: whatever they would be."""
+    rng = np.random.default_rng(3)
+    margin = rng.normal(1e-3, 2e-3, (40, 6))
+    plain, wide = surface_risk(margin, 5e-3), surface_risk(margin, 5e-3, failed=2)
+    np.testing.assert_array_equal(plain.probability, wide.probability)
+    for extra in (-1.0, 1.0):
+        whole = surface_risk(np.vstack([margin, np.full((2, 6), extra)]), 5e-3)
+        assert (wide.low <= whole.low + 1e-15).all() and (wide.high >= whole.high - 1e-15).all()
+    one, other = rng.random(40) < 0.4, rng.random(40) < 0.2
+    wide_difference = paired_difference(one, other, unknown=2)
+    assert wide_difference.value == paired_difference(one, other).value
+    for first, second in ((True, False), (False, True), (True, True)):
+        whole_difference = paired_difference(
+            np.append(one, [first] * 2), np.append(other, [second] * 2)
+        )
+        assert wide_difference.low <= whole_difference.low + 1e-15
+        assert wide_difference.high >= whole_difference.high - 1e-15
 
 
 def test_samples_that_failed_widen_the_intervals() -> None:

@@ -331,8 +331,8 @@ def test_a_vessel_beside_the_tumour_follows_it() -> None:
 
 @pytest.mark.parametrize("device", ["rf_cooled_needle", "mw_slot_antenna"])
 def test_plans_of_the_atlas_are_valid(device: str, tmp_path: Path) -> None:
-    from ablasim.study.sweep_frozen import freeze
-    from ablasim.study.sweep_plan import read_plan
+    from ablasim.study.sweep_freeze import freeze
+    from ablasim.study.sweep_source import read_plan
 
     counts = {"small": 27, "check": 8, "full": 480}
     for kind, count in counts.items():

@@ -25,10 +25,12 @@ from ablasim.study.cases import (
     state_of,
     write_whole,
 )
-from ablasim.study.sweep_frozen import Sweep, freeze
+from ablasim.study.sweep_freeze import freeze
+from ablasim.study.sweep_frozen import Sweep
 from ablasim.study.sweep_lock import sweep_lock
-from ablasim.study.sweep_plan import read_plan
 from ablasim.study.sweep_run import Shard, run_sweep
+from ablasim.study.sweep_source import read_plan
+from ablasim.study.sweep_worker import load
 
 
 @pytest.fixture
@@ -158,3 +160,13 @@ def test_shards_divide_all_cases() -> None:
 def test_faulty_options(sweep: Sweep, options: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         run_sweep(sweep.directory, **options)  # type: ignore[arg-type]
+
+
+def test_a_worker_of_another_program_is_refused(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it runs: only whoever starts a sweep would have compared the two before."""
+    load(sweep.directory)
+    monkeypatch.setattr("ablasim.study.worker.revision", lambda: "9.9.9")
+    with pytest.raises(InputFileError, match=r"ablasim 9\.9\.9 and was asked by"):
+        load(sweep.directory)

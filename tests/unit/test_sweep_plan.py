@@ -14,8 +14,10 @@ from tiny_sweep import write_plan, write_scenario
 
 from ablasim.errors import InputFileError, ScenarioError, UsageError
 from ablasim.scenario import load_scenario
-from ablasim.study.sweep_frozen import check_inputs, freeze, open_sweep
-from ablasim.study.sweep_plan import CASES_WITHOUT_ASKING, check_count, read_plan
+from ablasim.study.sweep_freeze import freeze
+from ablasim.study.sweep_frozen import check_inputs, open_sweep
+from ablasim.study.sweep_plan import CASES_WITHOUT_ASKING, check_count
+from ablasim.study.sweep_source import read_plan
 
 SPEED = "mesh.vessels.branch.velocity_cm_s"
 
@@ -132,6 +134,14 @@ def test_levels_set_several_fields(folder: Path) -> None:
         ("scenario: tiny.yaml\nvary: {a: [1]}\nbatch: {size: 1}", ("batch.size", "at least 2")),
         ("scenario: tiny.yaml\nvary: {a: [1]}\nbatch: {}\nkeep: files", ("keep: files",)),
         ("scenario: tiny.yaml\nvary: {a: [1]}\nbatch: {}\nrisk: {samples: 8}", ("with risk",)),
+        (
+            "scenario: tiny.yaml\nvary: {status: {levels: {x: {b: 1}, y: {b: 2}}}}",
+            ("vary.status", "a column of the table"),
+        ),
+        (
+            "scenario: tiny.yaml\nvary: {margin.minimal_mm: {levels: {x: {b: 1}, y: {b: 2}}}}",
+            ("vary.margin.minimal_mm", "without a dot"),
+        ),
         ("[1, 2]", ("group of keys",)),
     ],
 )
@@ -319,6 +329,45 @@ def test_what_is_frozen_cannot_be_edited(folder: Path) -> None:
     mesh = folder / "tiny.msh"
     mesh.write_bytes(mesh.read_bytes() + b"\n")
     with pytest.raises(InputFileError, match=r"tiny\.msh: has changed"):
+        check_inputs(sweep)
+
+
+@pytest.mark.parametrize("by_levels", [False, True])
+def test_files_that_vary_belong_to_the_plan(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, by_levels: bool
+) -> None:
+    """They count from the scenario's folder, wherever the command is given, and cannot be edited
+    under finished cases either."""
+    other = folder / "other.msh"
+    other.write_bytes((folder / "tiny.msh").read_bytes())
+    names = ["tiny.msh", "other.msh"]
+    axis: Any = {"mesh.file": names}
+    if by_levels:
+        axis = {"who": {"levels": {name[:-4]: {"mesh.file": name} for name in names}}}
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    freeze(read_plan(plan_of(folder, axis)), folder / "out")
+    sweep = open_sweep(folder / "out")
+    meshes = [sweep.scenario(number).mesh for number in (1, 2)]
+    assert [mesh.file for mesh in meshes if mesh] == [str(folder / name) for name in names]
+    check_inputs(sweep)
+    other.write_bytes(other.read_bytes() + b"\n")
+    with pytest.raises(InputFileError, match=r"other\.msh: has changed"):
+        check_inputs(sweep)
+
+
+def test_a_varied_file_that_is_missing(folder: Path) -> None:
+    """It is a fault of its case; and it must not turn up under the others."""
+    vary = {"protocol.power_W": [90], "mesh.file": ["tiny.msh", "other.msh"]}
+    with pytest.raises(ScenarioError, match=r"vary|mesh\.file.*other\.msh.*1 of 2 cases"):
+        freeze(read_plan(plan_of(folder, vary)), folder / "out")
+    recorded = plan_of(folder, vary, on_invalid="record", batch={})
+    sweep, invalid = freeze(read_plan(recorded), folder / "out")
+    assert invalid == 1
+    check_inputs(sweep)
+    (folder / "other.msh").write_bytes((folder / "tiny.msh").read_bytes())
+    with pytest.raises(InputFileError, match=r"other\.msh: has changed"):
         check_inputs(sweep)
 
 

@@ -13,10 +13,11 @@ from tiny_sweep import write_plan
 
 from ablasim.errors import InputFileError, UsageError
 from ablasim.study.cases import Failure, case_directory, new_case, record_failure
-from ablasim.study.sweep_frozen import Sweep, freeze
+from ablasim.study.sweep_freeze import freeze
+from ablasim.study.sweep_frozen import Sweep
 from ablasim.study.sweep_labels import label_of, unit_of
-from ablasim.study.sweep_plan import read_plan
 from ablasim.study.sweep_plot import plot
+from ablasim.study.sweep_source import read_plan
 from ablasim.study.sweep_table import table, write_table
 
 POWER, SPEED = "protocol.power_W", "mesh.vessels.branch.velocity_cm_s"
@@ -65,6 +66,18 @@ def test_columns(sweep: Sweep) -> None:
     assert found["margin.minimal_mm"] == [-1.5, -1.5, 1.0, 1.0, None, None]
     assert found["margin.thinnest_point_mm.z"][0] == -3.5
     assert found["exit_code"] == [None] * 4 + [4, None]
+
+
+def test_a_result_never_takes_the_place_of_what_varies(tmp_path: Path) -> None:
+    """The summary repeats some fields of the scenario, and a failed case has none."""
+    more = "  numerics.resolution: [preview, standard]\n"
+    plan = write_plan(tmp_path, powers=2, speeds=2, extra=more)
+    sweep = freeze(read_plan(plan), tmp_path / "out")[0]
+    compute(sweep, 1, numerics={"resolution": "preview", "steps": 3})
+    record_failure(sweep, Failure(2, 4, "it did not converge"))
+    found = table(sweep)
+    assert found["numerics.resolution"] == ["preview", "standard"] * 4
+    assert found["numerics.steps"][:2] == [3, None]
 
 
 def test_csv_and_parquet_say_the_same(sweep: Sweep, tmp_path: Path) -> None:
