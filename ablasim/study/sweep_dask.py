@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ablasim.errors import InputFileError, ResourceError
+from ablasim.errors import InputFileError, Interrupted, ResourceError
 from ablasim.study.answer import INTERNAL_ERROR, answer
 from ablasim.study.child import STARTS, TRIES, Child, cannot_start, killed
 from ablasim.study.pool import cores
@@ -30,6 +30,9 @@ FIND_S = 30
 
 _children: dict[int, tuple[Path, Child]] = {}
 """On a Dask worker: the process of every thread, and the sweep that it is for."""
+
+_released: set[Path] = set()
+"""On a Dask worker: sweeps that nobody runs any more."""
 
 
 def compute_with_dask(
@@ -67,6 +70,9 @@ def compute_with_dask(
         else:
             cluster = scheduler
         client = stack.enter_context(_client(dask.Client, cluster))
+        # whatever ends this: nobody holds the sweep for workers that are not ours
+        stack.callback(_on_all_workers, client, _release, str(sweep.directory.absolute()))
+        _on_all_workers(client, _admit, str(sweep.directory.absolute()))
         threads = sum(client.nthreads().values())
         todo = list(reversed(numbers))
         place = str(sweep.directory.absolute())
@@ -84,7 +90,14 @@ def compute_with_dask(
             yield _result(future, asked.pop(future.key), scheduler)
             if todo:
                 waiting.add(submit())
-        client.run(_release, place)
+
+
+def _on_all_workers(client: Any, what: Callable[[str], None], place: str) -> None:
+    """Tell the workers, as far as they live."""
+    try:
+        client.run(what, place, on_error="ignore")
+    except Exception as error:  # Dask raises what it likes of a worker that is lost just then
+        logging.getLogger(__name__).info("Dask workers were not told: %s", error)
 
 
 @contextmanager
@@ -142,6 +155,8 @@ def _compute(directory: str, number: int, pin: bool) -> dict[str, Any]:
             " be on a file system that all workers share"
         )
         return answer(number, InputFileError.exit_code, message, stop=True)
+    if place in _released:
+        return _stopped(number)
     core = int(worker.name) % len(cores()) if pin and isinstance(worker.name, int) else None
     deaths = false_starts = 0
     while True:
@@ -152,9 +167,11 @@ def _compute(directory: str, number: int, pin: bool) -> dict[str, Any]:
             said = child.hear()
         if said is not None:
             return said
-        del _children[threading.get_ident()]
+        _children.pop(threading.get_ident(), None)
         death = child.death()
         child.stop()
+        if place in _released:
+            return _stopped(number)
         if not child.ready:
             false_starts += 1
             if false_starts >= STARTS:
@@ -164,6 +181,10 @@ def _compute(directory: str, number: int, pin: bool) -> dict[str, Any]:
         deaths += 1
         if deaths >= TRIES:
             return killed(number, death, place)
+
+
+def _stopped(number: int) -> dict[str, Any]:
+    return answer(number, Interrupted.exit_code, "the sweep was stopped", stop=True)
 
 
 def _child(place: Path, core: int | None) -> Child:
@@ -179,9 +200,15 @@ def _child(place: Path, core: int | None) -> Child:
     return child
 
 
+def _admit(directory: str) -> None:
+    """On a Dask worker: cases of a sweep may be computed."""
+    _released.discard(Path(directory))
+
+
 def _release(directory: str) -> None:
-    """On a Dask worker: end the processes of a sweep."""
+    """On a Dask worker: end the processes of a sweep, whatever they do."""
+    _released.add(Path(directory))
     for thread, (place, child) in list(_children.items()):
         if place == Path(directory):
-            del _children[thread]
-            child.stop()
+            _children.pop(thread, None)
+            child.kill()  # whoever waits for its answer sees the end of it

@@ -81,7 +81,7 @@ def freeze(
     content = json.loads(json.dumps(content, allow_nan=False))  # as it will be read
     sweep = sweep_of(directory, content)
     invalid, files = _check_cases(sweep, source, progress)
-    content["files"] |= hashes(sorted(files - set(content["files"])), missing=True)
+    content["files"] |= hashes(sorted(files - set(content["files"])))
     sweep = sweep_of(directory, content)
     if source.plan.batch is not None:
         content["batches"] = batches_of(_valid(sweep), source.plan.batch.size)

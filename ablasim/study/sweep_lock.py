@@ -83,8 +83,10 @@ def _take(stream: IO[str], *, shared: bool, what: str) -> None:
     deadline = time.monotonic() + WAIT_S
     while not flock(stream.fileno(), shared=shared):
         note = _note(stream)
-        if _alive(note) or time.monotonic() > deadline:
-            who = f"process {note['pid']} on {note['host']}" if note else "another process"
+        alive = _alive(note)
+        if alive or time.monotonic() > deadline:
+            # a note may be left from a runner that was killed, before others took the lock
+            who = f"process {note['pid']} on {note['host']}" if alive else "another process"
             raise UsageError(
                 f"{what} is being computed by {who}; wait for it, or stop it. Several may share"
                 " the work with --shard k/n"
@@ -112,6 +114,11 @@ def _flock() -> Any:
             fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        except OSError as error:
+            raise ResourceError(
+                f"sweep: the file system gives no locks ({error.strerror}); put the sweep's"
+                " directory on one that does"
+            ) from error
         return True
 
     return lock

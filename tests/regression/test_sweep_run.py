@@ -345,6 +345,37 @@ def test_dask(sweep: Sweep, expected: Tables) -> None:
     assert parts(sweep) == set()
 
 
+def test_workers_of_a_scheduler_stop_with_the_sweep(sweep: Sweep, expected: Tables) -> None:
+    """Catches an outside cluster that goes on computing, without a lock, for a runner that ended;
+    afterwards it computes the rest."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0", memory_limit=0
+    ) as cluster:
+        pid = cluster.workers[0].pid
+
+        def workers() -> list[psutil.Process]:
+            children = psutil.Process(pid).children(recursive=True)
+            return [p for p in children if "ablasim.study.sweep_worker" in p.cmdline()]
+
+        def stop(event: Progress) -> None:
+            if event.fraction > 0.2:
+                assert workers()
+                raise KeyboardInterrupt
+
+        address = cluster.scheduler_address
+        with pytest.raises(Interrupted):
+            run_sweep(sweep.directory, executor="dask", scheduler=address, progress=stop)
+        psutil.wait_procs(workers(), timeout=10.0)
+        assert not workers()
+        done = sum(case_directory(sweep, n).is_dir() for n in range(1, CASES + 1))
+        assert 1 <= done < CASES
+        run_sweep(sweep.directory, executor="dask", scheduler=address)
+    assert tables_of(sweep.directory) == expected
+    assert parts(sweep) == set()
+
+
 def test_dask_without_an_address(sweep: Sweep, expected: Tables) -> None:
     process = started(
         "sweep", "run", str(sweep.directory), "--executor", "dask", "--workers", "2", "--json"

@@ -15,7 +15,7 @@ from tiny_sweep import write_plan, write_scenario
 from ablasim.errors import InputFileError, ScenarioError, UsageError
 from ablasim.scenario import load_scenario
 from ablasim.study.sweep_freeze import freeze
-from ablasim.study.sweep_frozen import check_inputs, open_sweep
+from ablasim.study.sweep_frozen import check_files, check_inputs, files_of, open_sweep
 from ablasim.study.sweep_plan import CASES_WITHOUT_ASKING, check_count
 from ablasim.study.sweep_source import read_plan
 
@@ -367,8 +367,9 @@ def test_a_varied_file_that_is_missing(folder: Path) -> None:
     assert invalid == 1
     check_inputs(sweep)
     (folder / "other.msh").write_bytes((folder / "tiny.msh").read_bytes())
+    check_files(sweep, files_of(sweep.scenario(1)))
     with pytest.raises(InputFileError, match=r"other\.msh: has changed"):
-        check_inputs(sweep)
+        check_files(sweep, files_of(sweep.scenario(2)))
 
 
 def test_a_scenario_object_instead_of_a_file(folder: Path) -> None:
