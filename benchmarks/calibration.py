@@ -71,6 +71,7 @@ def main() -> None:
         seed=options.seed,
         dtype=options.dtype,
         heat_sink=False,
+        all_samples=True,
     )
     names, margins = inputs.names, study.samples.minimal
 

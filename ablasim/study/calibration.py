@@ -43,7 +43,7 @@ class Coverage:
         below: share of truths below P5: the margin is worse than the interval says.
         above: share of truths above P95.
         low, high: the interval [m].
-        truths: how many there were.
+        truths: how many there were, without those whose solver gave up.
         samples: that the interval came from.
     """
 
@@ -61,13 +61,15 @@ def coverage(margins: Floats, truths: Floats) -> Coverage:
 
     Args:
         margins: of the study's samples (k,) [m].
-        truths: (t,) [m].
+        truths: (t,) [m]; NaN where the solver gave up, which the intervals of the shares allow for.
     """
+    lost = int(np.count_nonzero(np.isnan(truths)))
+    truths = truths[~np.isnan(truths)]
     low, high = (quantile(margins, level).value for level in INTERVAL)
     return Coverage(
-        inside=probability((low <= truths) & (truths <= high)),
-        below=probability(truths < low),
-        above=probability(truths > high),
+        inside=probability((low <= truths) & (truths <= high), unknown=lost),
+        below=probability(truths < low, unknown=lost),
+        above=probability(truths > high, unknown=lost),
         low=low,
         high=high,
         truths=len(truths),
@@ -121,7 +123,8 @@ def calibrate(
 def true_margins(
     case: Case, inputs: Inputs, unit: Floats, correction: Correction, *, dtype: str = "float64"
 ) -> Floats:
-    """Minimal margins (k,) [m] of hidden inputs, by the study's own way: zones moved and corrected.
+    """Minimal margins (k,) [m] of hidden inputs, by the study's own way: zones moved and corrected;
+    NaN where the solver gave up.
 
     Args:
         case: of the study.
@@ -133,7 +136,7 @@ def true_margins(
     nodes = np.empty(0, dtype=np.int64)
     columns = inputs.draw(unit)
     plan = Plan(case, columns, correction, None, nodes, LARGEST_CHUNK, "cpu", dtype)
-    return run_chunks(plan).good().minimal
+    return run_chunks(plan).minimal
 
 
 def remeshed_margins(case: Case, inputs: Inputs, unit: Floats) -> Floats:

@@ -125,7 +125,9 @@ def _axis(name: str, entry: Any, document: Document, problems: list[Problem]) ->
 
 
 def _plain(value: Any) -> Any:
-    """A value of a plan from Python without NumPy's types, as a file has it."""
+    """A value of a plan from Python without NumPy's types and paths, as a file has it."""
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, Mapping):

@@ -54,3 +54,14 @@ def test_no_zone_in_some_samples() -> None:
     margins = np.concatenate([np.full(50, -np.inf), np.linspace(0.0, 1.0, 50)])
     found = coverage(margins, np.array([-np.inf, 0.5, 2.0, -3.0]))
     assert found.inside.value == 0.75 and found.above.value == 0.25
+
+
+def test_a_truth_whose_solver_gave_up_may_be_anything() -> None:
+    """It is no truth less: the interval of the share holds for whatever it is."""
+    margins, truths = np.linspace(0.0, 1.0, 65), np.full(20, 0.5)
+    plain = coverage(margins, truths)
+    found = coverage(margins, np.append(truths, [np.nan, np.nan]))
+    assert (plain.truths, found.truths) == (20, 20)
+    assert found.inside.value == plain.inside.value == 1.0
+    assert found.inside.low <= coverage(margins, np.append(truths, [-1.0, -1.0])).inside.low
+    assert found.below.high >= coverage(margins, np.append(truths, [-1.0, -1.0])).below.high

@@ -379,6 +379,11 @@ def test_a_scenario_object_instead_of_a_file(folder: Path) -> None:
     assert sweep.name == "tiny" and sweep.scenario(1).mesh == scenario.mesh
 
 
+def test_a_path_object_instead_of_a_name(folder: Path) -> None:
+    data = plan_of(folder, {"protocol.power_W": [90]}) | {"scenario": folder / "tiny.yaml"}
+    assert freeze(read_plan(data), folder / "out")[0].name == "tiny"
+
+
 def test_no_sweep_there(tmp_path: Path) -> None:
     with pytest.raises(InputFileError, match="no sweep there"):
         open_sweep(tmp_path)
