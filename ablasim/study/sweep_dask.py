@@ -212,3 +212,4 @@ def _release(directory: str) -> None:
         if place == Path(directory):
             _children.pop(thread, None)
             child.kill()  # whoever waits for its answer sees the end of it
+            child.death()  # and where nobody does, no zombie is left

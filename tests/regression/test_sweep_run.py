@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -356,8 +357,11 @@ def test_workers_of_a_scheduler_stop_with_the_sweep(sweep: Sweep, expected: Tabl
         pid = cluster.workers[0].pid
 
         def workers() -> list[psutil.Process]:
-            children = psutil.Process(pid).children(recursive=True)
-            return [p for p in children if "ablasim.study.sweep_worker" in p.cmdline()]
+            found = []
+            for child in psutil.Process(pid).children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):  # a zombie is one of these
+                    found += [child] if "ablasim.study.sweep_worker" in child.cmdline() else []
+            return found
 
         def stop(event: Progress) -> None:
             if event.fraction > 0.2:
