@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from ablasim import __version__
+from ablasim.errors import InputFileError
 
 PACKAGE = Path(__file__).resolve().parent
 DECIDES = ("*.py", "catalogue/**/*.yaml")
@@ -27,6 +28,19 @@ def revision() -> str:
 def sources_changed() -> bool:
     """Whether the files on disk are others than when `revision` was asked first."""
     return not revision().endswith(f"+{digest_of(PACKAGE)[:DIGITS]}")
+
+
+def require_revision(wanted: str) -> None:
+    """Refuse to compute for whoever runs another ablasim, or did when its sources were others.
+
+    Raises:
+        InputFileError: this process has another revision.
+    """
+    if revision() != wanted:
+        raise InputFileError(
+            f"this process has ablasim {revision()} and was asked by {wanted}: numbers of two"
+            " programs are not mixed. Let all have the same one and start again"
+        )
 
 
 def digest_of(package: Path) -> str:

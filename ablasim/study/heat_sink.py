@@ -6,7 +6,6 @@ compared sample by sample. Between two meshes a margin differs by about a tenth 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,22 +116,18 @@ def vessel_cost(vessel: NearVessel, having: Samples, lacking: Samples, target: f
 
 
 def chosen_vessels(
-    near: tuple[NearVessel, ...], asked: tuple[str, ...] | None, told: Callable[[str], None]
+    near: tuple[NearVessel, ...], asked: tuple[str, ...] | None
 ) -> tuple[NearVessel, ...]:
     """Vessels to account for: those named, or the heat sinks by the clinical rule.
 
     Args:
         near: vessels with their distance from the tumour.
-        asked: names; None for the rule.
-        told: of a name that is none.
+        asked: names, all of them among those; None for the rule.
     """
     if asked is None:
         return tuple(vessel for vessel in near if vessel.is_heat_sink)
     known = {vessel.name: vessel for vessel in near}
-    for name in asked:
-        if name not in known:
-            told(f"got {name!r}; the meshed vessels are: {', '.join(known) or 'none'}")
-    return tuple(known[name] for name in asked if name in known)
+    return tuple(known[name] for name in asked)
 
 
 def _percent(share: float) -> str:

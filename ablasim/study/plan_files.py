@@ -14,13 +14,12 @@ from ablasim.mesh import TetMesh
 from ablasim.mesh_cache import load as load_mesh
 from ablasim.mesh_cache import store as store_mesh
 from ablasim.own_mesh import own_anatomy
-from ablasim.revision import revision
+from ablasim.revision import require_revision, revision
 from ablasim.scenario import Scenario
 from ablasim.study.case import Case, bind
 from ablasim.study.chunk_store import ChunkStore
 from ablasim.study.displacement import MovedField
 from ablasim.study.sampling import Plan
-from ablasim.study.worker import require_revision
 
 FACTS, COLUMNS, MESH = "plan.json", "columns.npz", "mesh.npz"
 

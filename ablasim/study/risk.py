@@ -225,7 +225,9 @@ def _costs(
 
 def _require_vessels(case: Case, options: RiskOptions) -> None:
     """Refuse names that cannot be accounted for before anything is computed."""
-    known = [vessel.name for vessel in case.anatomy.vessels]
+    mesh = case.mesh
+    walls = [s for s in mesh.surfaces if s.startswith("vessel.") and len(mesh.surface_faces(s))]
+    known = [wall.removeprefix("vessel.") for wall in walls]
     for name in options.vessels or ():
         if name not in known:
             listed = ", ".join(known) or "none"
@@ -241,10 +243,6 @@ def _vessels(
     scenario: Scenario, near: tuple[NearVessel, ...], options: RiskOptions
 ) -> tuple[NearVessel, ...]:
     """Vessels whose cost is asked for."""
-
-    def refuse(text: str) -> None:
-        raise UsageError(f"--vessel: {text}")
-
     if not options.heat_sink or scenario.mesh is not None:
         return ()
-    return chosen_vessels(near, options.vessels, refuse)
+    return chosen_vessels(near, options.vessels)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ablasim.study.worker import Work, require_revision, serve
+from ablasim.revision import require_revision
+from ablasim.study.worker import Work, serve
 
 WORKER = "ablasim.study.sweep_worker"
 

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from ablasim.errors import AblasimError, InputFileError
+from ablasim.errors import AblasimError
 from ablasim.revision import revision, sources_changed
 
 Work = Callable[[int, Callable[[float], None]], dict[str, Any]]
@@ -69,19 +69,6 @@ def serve(load: Callable[[Path], Work]) -> None:
         if held > 0.0 and held >= first + GROWTH_GB and not sources_changed():
             _start_afresh(answers, said)
         _say(answers, said)
-
-
-def require_revision(wanted: str) -> None:
-    """Refuse to compute for whoever runs another ablasim, or did when its sources were others.
-
-    Raises:
-        InputFileError: this process has another revision.
-    """
-    if revision() != wanted:
-        raise InputFileError(
-            f"a worker process has ablasim {revision()} and was asked by {wanted}: numbers of two"
-            " programs are not mixed. Let all have the same one and start again"
-        )
 
 
 def _refusal(error: AblasimError) -> Work:

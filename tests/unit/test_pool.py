@@ -75,10 +75,11 @@ def test_workers_that_cannot_start_say_why(tmp_path: Path) -> None:
 
 REFUSING = """
 from pathlib import Path
+from ablasim.revision import require_revision
 from ablasim.study import worker
 
 def load(directory: Path) -> worker.Work:
-    worker.require_revision("9.9.9")
+    require_revision("9.9.9")
 
 worker.serve(load)
 """

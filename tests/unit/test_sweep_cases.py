@@ -167,6 +167,6 @@ def test_a_worker_of_another_program_is_refused(
 ) -> None:
     """Wherever it runs: only whoever starts a sweep would have compared the two before."""
     load(sweep.directory)
-    monkeypatch.setattr("ablasim.study.worker.revision", lambda: "9.9.9")
+    monkeypatch.setattr("ablasim.revision.revision", lambda: "9.9.9")
     with pytest.raises(InputFileError, match=r"ablasim 9\.9\.9 and was asked by"):
         load(sweep.directory)
