@@ -53,6 +53,9 @@ FAINT = "#5A6370"
 TITLE: dict[str, Any] = PANEL_TITLE | {"fontsize": 10.2}
 MOST_LINES = 6
 """Differing fields of the scenarios that the picture lists."""
+COLUMNS = (0.0, 2.36, 2.88, 3.58, 4.28)
+"""Left end of the first column of the table, right ends of the others [inch]."""
+TABLE_SIZE = 8.6
 LINE_LENGTH = 62
 LONGEST_PATH = 90
 
@@ -146,13 +149,13 @@ def _draw_side(figure: Figure, comparison: Comparison, slices: ComparedSlices) -
         figure.text(left, y / up, line, fontsize=9.6, weight="bold", color=INK, va="center")
         y -= 0.22
     y -= 0.1
-    columns = (SIDE, SIDE + 2.36, SIDE + 2.88, SIDE + 3.58, SIDE + 4.28)
+    columns = [SIDE + place for place in COLUMNS]
     table = [("", "A", "B", "B \N{MINUS SIGN} A", "%"), *pair_rows(summary, short=True)]
     for number, row in enumerate(table):
         for column, (x, cell) in enumerate(zip(columns, row, strict=True)):
             text = cell.replace("-", "\N{MINUS SIGN}") if column else cell
             weight = "bold" if number == 0 else "normal"
-            figure.text(x / across, y / up, text, fontsize=8.6, color=INK, weight=weight,
+            figure.text(x / across, y / up, text, fontsize=TABLE_SIZE, color=INK, weight=weight,
                         ha="right" if column else "left", va="center")  # fmt: skip
         if number == 0:
             rule = [(y - 0.1) / up] * 2

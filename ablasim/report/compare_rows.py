@@ -26,7 +26,7 @@ ENERGY_WORDS = {
 }
 PLAIN = (
     ("generator", "mean_power_W", "Mean power in tissue [W]", 2),
-    ("generator", "final_impedance_ohm", "Impedance of tissue at the end [ohm]", 2),
+    ("generator", "final_impedance_ohm", "Final tissue impedance [ohm]", 2),
     ("generator", "rolloffs", "Roll-offs", 0),
     ("generator", "duration_s", "Time [s]", 1),
 )

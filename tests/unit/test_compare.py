@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from simple_meshes import MM, box_mesh, moved, renumbered
 from test_files import record
@@ -24,6 +26,8 @@ from ablasim.assess.sample import locate
 from ablasim.assess.zone import LethalZone
 from ablasim.errors import UsageError
 from ablasim.mesh_tet import TetMesh
+from ablasim.report.compare_picture import COLUMNS, SIZE_INCH, TABLE_SIZE
+from ablasim.report.compare_rows import COUNTS, PLAIN
 from ablasim.report.files import write_run
 from ablasim.report.scenario_changes import scenario_changes
 from ablasim.run import RunResult
@@ -324,3 +328,14 @@ def test_scenario_changes() -> None:
     ]
     fewer = {**one, "probes": []}
     assert scenario_changes(one, fewer) == [("probes", one["probes"], [])]
+
+
+def test_labels_in_the_picture_leave_room_for_the_numbers() -> None:
+    """Catches a label that is printed over the first number of its row."""
+    figure = Figure(figsize=SIZE_INCH)
+    FigureCanvasAgg(figure)
+    labels = [label for _, _, label, _ in (*PLAIN, *COUNTS)]
+    number = figure.text(0.0, 0.0, "123456", fontsize=TABLE_SIZE).get_window_extent().width
+    for text in (*labels, "Minimal ablative margin [mm]", "Tumour covered [% of volume]"):
+        label = figure.text(0.0, 0.0, text, fontsize=TABLE_SIZE).get_window_extent().width
+        assert label + number < COLUMNS[1] * figure.dpi, text
