@@ -23,9 +23,9 @@ VALUES_PER_POINT, VALUES_PER_CELL = 62, 12
 """Numbers of the type of the batch that one sample takes while it is computed. Measured with 16
 samples of 50 334 points: 1.00 GB in single and 1.42 GB in double precision."""
 
-PROCESS_GB = 0.55
-"""What a process that computes samples takes without them (the same runs; 0.55 GB on 15 628 points,
-too)."""
+PROCESS_GB = 0.65
+"""What a process that computes samples takes without them: 0.5 to 0.61 GB as its resident memory was
+measured (`benchmarks/risk_memory.py`), which counts shared libraries in each process."""
 
 
 @dataclass(frozen=True, eq=False)
