@@ -24,7 +24,7 @@ VALUES_PER_POINT, VALUES_PER_CELL = 62, 12
 samples of 50 334 points: 1.00 GB in single and 1.42 GB in double precision."""
 
 PROCESS_GB = 0.65
-"""What a process that computes samples takes without them: 0.5 to 0.61 GB as its resident memory was
+"""What a process that computes samples takes without them: 0.5 to 0.61 GB of resident memory were
 measured (`benchmarks/risk_memory.py`), which counts shared libraries in each process."""
 
 
