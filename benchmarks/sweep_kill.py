@@ -7,10 +7,12 @@ workers) at a random moment, and the same command again; then one run to the end
 uniform in the window that begins, in turns of four, twice with the command, once when its first
 case has begun, once when its first case is finished: starting takes many times as long as a case,
 and most moments would hit nothing else. The compilation cache begins empty, and the first tenth of
-the kills hits compiling and writing the cache; then a case of another sweep fills it in peace. The
-same plan is then run in another directory, with another empty cache, left in peace.
+the kills hits compiling and writing the cache; then a case of another sweep fills it in peace. A
+sweep whose cases are all done before the kills are used up is followed by the same plan in a new
+directory, so that no kill meets a finished sweep. The same plan is then run in one more directory,
+with another empty cache, left in peace.
 
-Criteria, set beforehand: both tables byte-identical, as CSV and as Parquet; no case lost; no
+Criteria, set beforehand: all tables byte-identical, as CSV and as Parquet; no case lost; no
 finished case touched again (its directory keeps its inode and time of change after every kill).
 """
 
@@ -25,7 +27,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from record import write
 
@@ -85,24 +86,52 @@ def wait_for(what: Callable[[], object], process: subprocess.Popen[bytes]) -> No
         time.sleep(0.02)
 
 
-def disturbed(sweep: Path, cache: Path, other: Path, kills: int, window: float) -> dict[str, Any]:
-    """Kill and go on; what was hit."""
-    moments = random.Random(SEED)
-    counts = {"before_any_case_begins": 0, "in_the_middle_of_a_case": 0, "sweep_was_complete": 0}
-    touched, seen, progress = 0, finished(sweep), []
-    for turn in range(kills):
-        if turn == kills // 10:
-            finish(
-                "sweep", "run", str(other), "--shard", "1/4", "--workers", "1", "-q", cache=cache
-            )
+def run_words(sweep: Path) -> tuple[str, ...]:
+    """The command that begins a sweep and goes on with it."""
+    return "sweep", "run", str(sweep), "--workers", str(WORKERS), "-q"
+
+
+class Kills:
+    """Kills sweeps, and counts what was hit."""
+
+    def __init__(self, cache: Path, other: Path, kills: int, window: float):
+        self.cache, self.other, self.kills, self.window = cache, other, kills, window
+        self.moments = random.Random(SEED)
+        self.turn = self.touched = 0
+        self.counts = {
+            "before_any_case_begins": 0,
+            "in_the_middle_of_a_case": 0,
+            "sweep_was_complete": 0,
+        }
+        self.progress: list[list[int]] = []
+
+    def disturb(self, sweep: Path, cases: int) -> None:
+        """Kill and go on, until the kills are used up or all cases are done; then end it."""
+        seen = finished(sweep)
+        self.progress.append([])
+        while self.turn < self.kills and len(seen) < cases:
+            now = self._kill_once(sweep, seen)
+            self.touched += sum(now.get(name) != mark for name, mark in seen.items())
+            seen = now
+            self.progress[-1].append(len(now))
+            print(self.turn, len(self.progress), len(now), file=sys.stderr, flush=True)
+        finish(*run_words(sweep), cache=self.cache)
+        last = finished(sweep)
+        self.touched += sum(last.get(name) != mark for name, mark in seen.items())
+
+    def _kill_once(self, sweep: Path, seen: Seen) -> Seen:
+        """What is finished after one kill."""
+        warm = self.turn >= self.kills // 10
+        if self.turn == self.kills // 10:
+            words = ("--shard", "1/4", "--workers", "1", "-q")
+            finish("sweep", "run", str(self.other), *words, cache=self.cache)
         since = time.time()
-        process = ablasim("sweep", "run", str(sweep), "--workers", str(WORKERS), "-q", cache=cache)
-        warm = turn >= kills // 10
-        if turn % 4 == 2:
-            wait_for(lambda after=since: begun_cases(sweep, after), process)
-        elif turn % 4 == 3 and warm:
-            wait_for(lambda before=seen: finished(sweep) != before, process)
-        time.sleep(moments.uniform(0.0, window))
+        process = ablasim(*run_words(sweep), cache=self.cache)
+        if self.turn % 4 == 2:
+            wait_for(lambda: begun_cases(sweep, since), process)
+        elif self.turn % 4 == 3 and warm:
+            wait_for(lambda: finished(sweep) != seen, process)
+        time.sleep(self.moments.uniform(0.0, self.window))
         over = process.poll() is not None
         try:
             os.killpg(process.pid, signal.SIGKILL)
@@ -110,26 +139,32 @@ def disturbed(sweep: Path, cache: Path, other: Path, kills: int, window: float) 
             over = True
         process.wait()
         half = begun_cases(sweep, since)
-        now = finished(sweep)
-        touched += sum(now.get(name) != mark for name, mark in seen.items())
-        counts["sweep_was_complete"] += over
-        counts["in_the_middle_of_a_case"] += bool(half) and not over
-        counts["before_any_case_begins"] += not half and not over
-        seen = now
-        progress.append(len(now))
-        print(turn + 1, len(now), file=sys.stderr, flush=True)
-    finish("sweep", "run", str(sweep), "--workers", str(WORKERS), "-q", cache=cache)
-    last = finished(sweep)
-    touched += sum(last.get(name) != mark for name, mark in seen.items())
-    leftovers = len(list(sweep.rglob(".*.part")))
-    return {
-        "kills": kills,
-        "window_s": window,
-        **counts,
-        "cases_done_after_each_kill": progress,
-        "finished_cases_touched_again": touched,
-        "leftovers": leftovers,
-    }
+        self.counts["sweep_was_complete"] += over
+        self.counts["in_the_middle_of_a_case"] += bool(half) and not over
+        self.counts["before_any_case_begins"] += not half and not over
+        self.turn += 1
+        return finished(sweep)
+
+
+def begin(plan: Path, sweep: Path, cache: Path) -> Path:
+    """Plan a sweep in a directory."""
+    finish("sweep", "init", str(plan), "-o", str(sweep), "-q", cache=cache)
+    return sweep
+
+
+def tables_of(sweep: Path, cache: Path) -> tuple[bytes, bytes]:
+    """The table of a sweep, as CSV and as Parquet, after its results were checked."""
+    finish("sweep", "status", str(sweep), "--check", "-q", cache=cache)
+    out = [sweep.with_suffix(ending) for ending in (".csv", ".parquet")]
+    for path in out:
+        finish("sweep", "table", str(sweep), "-o", str(path), "-q", cache=cache)
+    return out[0].read_bytes(), out[1].read_bytes()
+
+
+def done_in(csv: bytes) -> int:
+    """Cases that a table says are done."""
+    rows = csv.decode().splitlines()[1:]
+    return sum(row.split(",")[1] == "done" for row in rows)
 
 
 def main() -> None:
@@ -140,53 +175,49 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="six cases, four kills, no JSON")
     arguments = parser.parse_args()
     powers, speeds, kills = (3, 2, 4) if arguments.smoke else (10, 4, arguments.kills)
+    cases = powers * speeds
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         plan = write_plan(folder, powers, speeds, STEPS)
-        tables: dict[str, list[bytes]] = {}
-        numbers: dict[str, Any] = {}
-        for name in ("disturbed", "in_peace"):
-            sweep, cache = folder / name, folder / f"cache_{name}"
-            other = folder / "other"
-            finish("sweep", "init", str(plan), "-o", str(sweep), "-q", cache=cache)
-            if name == "disturbed":
-                (folder / "first").mkdir()
-                first = write_plan(folder / "first", 2, 2, STEPS)
-                finish("sweep", "init", str(first), "-o", str(other), "-q", cache=cache)
-            begun = time.perf_counter()
-            if name == "disturbed":
-                numbers |= disturbed(sweep, cache, other, kills, arguments.window)
-            else:
-                finish("sweep", "run", str(sweep), "--workers", "2", "-q", cache=cache)
-            numbers[f"{name}_s"] = round(time.perf_counter() - begun, 1)
-            finish("sweep", "status", str(sweep), "--check", "-q", cache=cache)
-            tables[name] = []
-            for ending in ("csv", "parquet"):
-                out = folder / f"{name}.{ending}"
-                finish("sweep", "table", str(sweep), "-o", str(out), "-q", cache=cache)
-                tables[name].append(out.read_bytes())
-        rows = tables["disturbed"][0].decode().splitlines()[1:]
-        done = sum(row.split(",")[1] == "done" for row in rows)
-        passed = (
-            tables["disturbed"] == tables["in_peace"]
-            and done == powers * speeds
-            and numbers["finished_cases_touched_again"] == 0
-            and numbers["leftovers"] == 0
-        )
-        result = {
-            "cases": powers * speeds,
-            "workers": WORKERS,
-            **numbers,
-            "cases_lost": powers * speeds - done,
-            "csv_identical": tables["disturbed"][0] == tables["in_peace"][0],
-            "parquet_identical": tables["disturbed"][1] == tables["in_peace"][1],
-            "passed": passed,
-        }
+        (folder / "first").mkdir()
+        first, other = write_plan(folder / "first", 2, 2, STEPS), folder / "other"
+        caches = {name: folder / f"cache_{name}" for name in ("disturbed", "in_peace")}
+        finish("sweep", "init", str(first), "-o", str(other), "-q", cache=caches["disturbed"])
+        killed = Kills(caches["disturbed"], other, kills, arguments.window)
+        begun, tables = time.perf_counter(), []
+        while killed.turn < kills:
+            sweep = begin(plan, folder / f"disturbed_{len(tables)}", killed.cache)
+            killed.disturb(sweep, cases)
+            tables.append(tables_of(sweep, killed.cache))
+        disturbed_s, begun = time.perf_counter() - begun, time.perf_counter()
+        sweep = begin(plan, folder / "in_peace", caches["in_peace"])
+        finish(*run_words(sweep), cache=caches["in_peace"])
+        peace_s, peace = time.perf_counter() - begun, tables_of(sweep, caches["in_peace"])
+        leftovers = len(list(folder.glob("disturbed_*/**/.*.part")))
+    lost = [cases - done_in(csv) for csv, _ in [*tables, peace]]
+    result = {
+        "cases": cases,
+        "workers": WORKERS,
+        "kills": kills,
+        "window_s": arguments.window,
+        **killed.counts,
+        "sweeps": len(tables),
+        "cases_done_after_each_kill": killed.progress,
+        "finished_cases_touched_again": killed.touched,
+        "leftovers": leftovers,
+        "disturbed_s": round(disturbed_s, 1),
+        "in_peace_s": round(peace_s, 1),
+        "cases_lost": sum(lost),
+        "csv_identical": all(csv == peace[0] for csv, _ in tables),
+        "parquet_identical": all(parquet == peace[1] for _, parquet in tables),
+    }
+    untouched = not any((sum(lost), killed.touched, leftovers))
+    result["passed"] = untouched and all(table == peace for table in tables)
     if arguments.smoke:
         print(result)
     else:
         write("sweep_kill", result)
-    raise SystemExit(0 if passed else 1)
+    raise SystemExit(0 if result["passed"] else 1)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 They go through the same kernels as one problem, with an axis for the problems at the end of every
 array (`batch_setup`), and through the same time loop: the step is as long as the most demanding of
 them allows. So a batch takes more steps than one of its problems alone, and each costs far less.
+The few that would make all steps short are set aside (`batch_aside`).
 
 Problems of a batch may differ in their materials, in the coefficients of their walls, in the
 temperature that ends perfusion, in the strength of the drive and in the absorption. What follows
@@ -28,6 +29,7 @@ from ablasim.physics.generator import Drive, Generator, GeneratorState
 from ablasim.physics.generator_steps import SwitchedGenerator
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import ProgressCallback
+from ablasim.solve.batch_aside import Mask, set_aside, solve_aside
 from ablasim.solve.batch_setup import electric_batch, heat_batch, hierarchy_batch
 from ablasim.solve.heat import fastest_rate
 from ablasim.solve.jax_engine import JaxEngine
@@ -35,7 +37,7 @@ from ablasim.solve.jax_state import Report, State
 from ablasim.solve.jax_step import close_step, move_heat
 from ablasim.solve.kernels import put, register
 from ablasim.solve.multigrid import Hierarchy
-from ablasim.solve.solution import Status
+from ablasim.solve.solution import Solution, Status
 from ablasim.solve.step_control import StepControl
 from ablasim.solve.stepping import march
 
@@ -70,7 +72,8 @@ class BatchSolution:
         conductance: of the tissue at the last time (b,) [S]; 1 without electrodes.
         energy: the heat account of each problem [J], arrays (b,), with `balance_error` relative.
         statistics: steps, rejected, stages, potential_iterations, potential_residual, seconds,
-            start_seconds.
+            start_seconds, and how many problems were set `aside`; steps and the rest are those
+            of the others.
         device: what the engine ran on.
     """
 
@@ -117,9 +120,11 @@ class BatchGenerator(Generator):
 @register
 @dataclass(frozen=True)
 class BatchReport(Report):
-    """The report of the batch as one, for the time loop, and that of each problem."""
+    """The report of the batch as one, for the time loop, that of each problem, and which are set
+    aside."""
 
     each: Report
+    aside: Mask
 
 
 def solve_batch(
@@ -143,7 +148,8 @@ def solve_batch(
         NotBatchable: they differ in more than a batch can hold, or their drive follows what it
             measures.
         UsageError: numbers of a problem that are not finite.
-        ConvergenceError: the solver gave up.
+        ConvergenceError: the solver gave up. Where it does so for a problem that was set aside,
+            the fields of that one are NaN.
         ResourceError: no such device.
     """
     refuse_different(problems)
@@ -153,7 +159,7 @@ def solve_batch(
     kept: list[State] = []
     control = control or StepControl()
     with jax.numpy_rank_promotion("allow"):  # numbers of each problem (b,) meet fields (n, b)
-        engine = BatchEngine(problems, device=device, dtype=dtype, fine_steps=control.fine_steps)
+        engine = BatchEngine(problems, control=control, device=device, dtype=dtype)
         done = march(
             engine,
             control,
@@ -166,15 +172,35 @@ def solve_batch(
         raise ConvergenceError(
             f"a batch of {len(problems)} problems: at {reached:.1f} s {done.status.value}"
         )
-    return BatchSolution(
+    together = BatchSolution(
         temperature=done.temperature,
         peak=done.peak,
         damage=done.damage,
-        conductance=np.asarray(kept[0].conductance, dtype=float),
+        conductance=np.array(kept[0].conductance, dtype=float),
         energy=engine.energy(),
-        statistics=done.statistics,
+        statistics=done.statistics | {"aside": float(np.count_nonzero(engine.aside))},
         device=engine.device_name,
     )
+    for number, problem in enumerate(problems):
+        if not engine.aside[number]:
+            continue
+        _put_in(together, number, solve_aside(problem, engine.graph, control, device, dtype))
+    return together
+
+
+def _put_in(together: BatchSolution, number: int, alone: Solution) -> None:
+    """Take what a problem of the batch ends with from its own run."""
+    failed = alone.status is not Status.DONE
+    for field in ("temperature", "peak"):
+        getattr(together, field)[:, number] = np.nan if failed else getattr(alone, field)
+    for model, values in alone.damage.items():
+        together.damage[model][:, number] = np.nan if failed else values
+    impedance = alone.history.get("impedance_ohm")
+    if impedance is not None and len(impedance):
+        together.conductance[number] = 1.0 / impedance[-1]
+    walls = alone.energy["vessels_J"] + alone.energy["probe_cooling_J"]
+    for name, values in together.energy.items():
+        values[number] = walls if name == "walls_J" else alone.energy[name]
 
 
 def refuse_different(problems: Sequence[BioheatProblem]) -> None:
@@ -255,21 +281,24 @@ class BatchEngine(JaxEngine):
         self,
         problems: Sequence[BioheatProblem],
         *,
+        control: StepControl,
         device: str = "auto",
         dtype: str = "float32",
-        fine_steps: bool = False,
     ):
         ends = [problem.laws.perfusion_shutdown for problem in problems]
         if np.isfinite(ends).any():
             problems = [_with_finite_shutdown(problem) for problem in problems]
         self.problems = tuple(problems)
         self._account = {name: np.zeros(len(problems)) for name in ACCOUNT}
+        self.aside: Mask = np.zeros(len(problems), dtype=bool)
+        # the time loop shortens no fixed steps where tissue dries, and fine ones hardly
+        self._sets_aside = control.fixed is None and not control.fine_steps
         together = BatchGenerator(tuple(problem.generator for problem in problems))
         super().__init__(
             replace(problems[0], generator=together),
             device=device,
             dtype=dtype,
-            fine_steps=fine_steps,
+            fine_steps=control.fine_steps,
         )
 
     def _compiled(self) -> tuple[Any, Any, Any]:
@@ -296,7 +325,13 @@ class BatchEngine(JaxEngine):
 
     def _control(self, step: float, drive: Drive) -> Array:
         assert isinstance(drive, BatchDrive)
-        return self._put(np.transpose([[step, *each.limits()] for each in drive.each]))
+        control = np.transpose([[step, *each.limits()] for each in drive.each])
+        control[1:4, self.aside] = 0.0
+        return self._put(control)
+
+    def _tolerance(self) -> Array:
+        """Of the potential of each problem; endless of those that were set aside."""
+        return self._put(np.where(self.aside, np.inf, self.tolerance))
 
     def _rise(self, state: State, before: Drive, after: Drive) -> Floats:
         assert isinstance(before, BatchDrive) and isinstance(after, BatchDrive)
@@ -311,15 +346,21 @@ class BatchEngine(JaxEngine):
     def advance(self, state: State, step: float, drive: Drive) -> tuple[State, Report]:
         """As the engine of one problem; the report is that of the batch."""
         new, each = super().advance(state, step, drive)
-        count = len(self.problems)
+        count, aside = len(self.problems), self.aside
+        if self._sets_aside and self.electric is not None and not drive.off:
+            aside = set_aside(aside, each.dried)
 
-        def mean(values: Array) -> Array:
-            alone = values.ndim == 0 or values.shape[-1] != count
-            return values if alone else put(np.asarray(values).mean(axis=-1))
+        def kept(values: Array) -> Floats:
+            found = np.asarray(values)
+            alone = found.ndim == 0 or found.shape[-1] != count
+            return found[..., None] if alone else found[..., ~aside]
 
-        shown = {name: mean(getattr(each, name)) for name in Report.__dataclass_fields__}
-        worst = {name: put(np.max(getattr(each, name))) for name in WORST}
-        return new, BatchReport(**(shown | worst), each=each)
+        shown = {
+            name: put(kept(getattr(each, name)).mean(axis=-1))
+            for name in Report.__dataclass_fields__
+        }
+        worst = {name: put(kept(getattr(each, name)).max()) for name in WORST}
+        return new, BatchReport(**(shown | worst), each=each, aside=aside)
 
     def accept(self, state: State, report: Report, drive: Drive) -> State:
         """Book the heat of each problem."""
@@ -327,6 +368,7 @@ class BatchEngine(JaxEngine):
         for name in ACCOUNT:
             values = np.asarray(getattr(report.each, name), dtype=float)
             self._account[name] += values.sum(axis=0) if name == "walls" else values
+        self.aside = report.aside
         return super().accept(state, report, drive)
 
     def energy(self) -> dict[str, Floats]:

@@ -19,6 +19,7 @@ from ablasim.physics.generator import Drive
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import ProgressCallback
 from ablasim.solve.batch import BatchDrive, BatchEngine, BatchReport, refuse_different
+from ablasim.solve.batch_aside import solve_aside
 from ablasim.solve.checkpoint import Record
 from ablasim.solve.jax_state import Report, State
 from ablasim.solve.kernels import put
@@ -78,7 +79,8 @@ def solve_each(
         NotBatchable: they differ in more than a batch can hold, or their drive follows what it
             measures.
         UsageError: numbers of a problem that are not finite.
-        ConvergenceError: the solver gave up.
+        ConvergenceError: the solver gave up, but not in a problem that was set aside: the status of
+            its solution says so.
         ResourceError: no such device.
     """
     refuse_different(problems)
@@ -86,11 +88,16 @@ def solve_each(
         refuse_not_finite(problem)
     begun, control = time.perf_counter(), control or StepControl()
     with jax.numpy_rank_promotion("allow"):  # numbers of each problem (b,) meet fields (n, b)
-        engine = FollowedBatch(problems, device=device, dtype=dtype, fine_steps=control.fine_steps)
+        engine = FollowedBatch(problems, control=control, device=device, dtype=dtype)
         done = march(engine, control, progress=progress, begun=begun)
     if done.status is not Status.DONE or not np.isfinite(done.temperature).all():
         raise ConvergenceError(f"a batch of {len(problems)} problems: {done.status.value}")
-    return [_solution(engine, done, number) for number in range(len(problems))]
+    return [
+        solve_aside(problem, engine.graph, control, device, dtype)
+        if engine.aside[number]
+        else _solution(engine, done, number)
+        for number, problem in enumerate(problems)
+    ]
 
 
 def _solution(engine: FollowedBatch, done: Solution, number: int) -> Solution:

@@ -23,10 +23,13 @@ from ablasim.physics.generator import ConstantGenerator, Drive
 from ablasim.physics.generator_pulsed import PulsedGenerator
 from ablasim.physics.generator_steps import StepsGenerator
 from ablasim.physics.problem import BioheatProblem, Stream, Wall
-from ablasim.solve import StepControl, jax_engine, solve
+from ablasim.solve import Solution, Status, StepControl, jax_engine, solve
+from ablasim.solve import batch as batch_module
 from ablasim.solve.batch import BatchSolution, NotBatchable, solve_batch
+from ablasim.solve.batch_aside import set_aside, solve_aside
 from ablasim.solve.batch_each import solve_each
 from ablasim.solve.rkc import stages_for
+from ablasim.solve.step_control import DRIED_VOLUME
 
 SAME = 1e-9
 
@@ -244,6 +247,83 @@ def test_steps_are_as_short_as_the_most_demanding_problem_wants() -> None:
     for number, (each, values) in enumerate(zip(alone, warm, strict=True)):
         gap = batch.temperature[each.temperature < 95.0, number] - values
         assert np.sqrt((gap**2).mean()) < 0.2
+
+
+@cache
+def drying() -> tuple[BioheatProblem, ...]:
+    """Five problems, of which the second dries far more than where the time loop takes short steps,
+    and the others nothing."""
+    base = reference()
+    powers = (20.0, 70.0, 22.0, 24.0, 26.0)
+    return tuple(
+        replace(base, generator=ConstantGenerator("power", power, 120.0)) for power in powers
+    )
+
+
+COARSE = StepControl(tolerance=0.2)
+
+
+def test_what_dries_is_set_aside_and_ends_as_alone() -> None:
+    """Neither shortens it the steps of the others, nor do theirs change what it ends with. Catches
+    the column that goes on without a drive, and the account of it."""
+    problems = drying()
+    batch = solve_batch(problems, control=COARSE, device="cpu", dtype="float64")
+    others = [problem for number, problem in enumerate(problems) if number != 1]
+    without = solve_batch(others, control=COARSE, device="cpu", dtype="float64")
+    alone = solve(problems[1], control=COARSE, device="cpu")
+    assert batch.statistics["aside"] == 1.0 and without.statistics["aside"] == 0.0
+    assert alone.history["dried_ml"].max() > 2e6 * DRIED_VOLUME
+    assert batch.statistics["steps"] < 0.7 * alone.statistics["steps"]
+    # until it dries it has its say
+    assert batch.statistics["steps"] <= without.statistics["steps"] + 5.0
+    for name in ("temperature", "peak"):
+        assert np.array_equal(getattr(batch, name)[:, 1], getattr(alone, name)), name
+        rest = np.delete(getattr(batch, name), 1, axis=1)
+        assert np.abs(rest - getattr(without, name)).max() < COARSE.tolerance, name
+    assert 1.0 / batch.conductance[1] == pytest.approx(alone.history["impedance_ohm"][-1])
+    for name in ("delivered_J", "stored_J", "perfusion_J", "boundary_J", "balance_error"):
+        assert batch.energy[name][1] == alone.energy[name], name
+    parts = sum(batch.energy[f"{name}_J"] for name in ("stored", "perfusion", "boundary", "walls"))
+    assert parts == pytest.approx(batch.energy["delivered_J"], rel=1e-9)
+
+
+def test_a_case_that_is_set_aside_has_the_history_of_its_own_run() -> None:
+    problems = drying()
+    each = solve_each(problems, control=COARSE, device="cpu", dtype="float64")
+    alone = solve(problems[1], control=COARSE, device="cpu")
+    assert all(np.array_equal(each[1].history[k], v) for k, v in alone.history.items())
+    assert [("batch" in one.statistics) for one in each] == [True, False, True, True, True]
+
+
+def test_nothing_is_set_aside_where_many_dry_or_steps_are_fixed() -> None:
+    """Then short steps of all take less time; and those of a fixed length are no shorter."""
+    problems = drying()[:3]
+    batch = solve_batch(problems, control=COARSE, device="cpu", dtype="float64")
+    assert batch.statistics["aside"] == 0.0
+    assert batch.statistics["steps"] > 60.0
+    fixed = solve_batch(drying(), control=StepControl(fixed=2.0), device="cpu", dtype="float64")
+    assert fixed.statistics["aside"] == 0.0
+
+
+def test_most_that_is_set_aside() -> None:
+    dry = np.array([0.0, 2.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0]) * DRIED_VOLUME
+    none = np.zeros(8, dtype=bool)
+    two = set_aside(none, dry)
+    assert np.flatnonzero(two).tolist() == [1, 3]
+    dry[5] = 2.0 * DRIED_VOLUME  # a third one of eight is too many, and stays with the others
+    assert np.array_equal(set_aside(two, dry), two)
+    assert not set_aside(none, dry).any()
+    assert np.array_equal(set_aside(two, np.zeros(8)), two)
+
+
+def test_what_fails_aside_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def give_up(*args: object) -> Solution:
+        return replace(solve_aside(*args), status=Status.STEP_TOO_SMALL)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(batch_module, "solve_aside", give_up)
+    batch = solve_batch(drying(), control=COARSE, device="cpu", dtype="float64")
+    assert np.isnan(batch.peak).all(axis=0).tolist() == [False, True, False, False, False]
+    assert np.isfinite(np.delete(batch.peak, 1, axis=1)).all()
 
 
 def test_single_precision_is_close() -> None:
