@@ -181,10 +181,12 @@ def solve_batch(
         statistics=done.statistics | {"aside": float(np.count_nonzero(engine.aside))},
         device=engine.device_name,
     )
+    aside, graph = engine.aside, engine.graph
+    kept.clear()
+    del engine  # its arrays make room for those of the runs to come
     for number, problem in enumerate(problems):
-        if not engine.aside[number]:
-            continue
-        _put_in(together, number, solve_aside(problem, engine.graph, control, device, dtype))
+        if aside[number]:
+            _put_in(together, number, solve_aside(problem, graph, control, device, dtype))
     return together
 
 

@@ -92,12 +92,14 @@ def solve_each(
         done = march(engine, control, progress=progress, begun=begun)
     if done.status is not Status.DONE or not np.isfinite(done.temperature).all():
         raise ConvergenceError(f"a batch of {len(problems)} problems: {done.status.value}")
-    return [
-        solve_aside(problem, engine.graph, control, device, dtype)
-        if engine.aside[number]
-        else _solution(engine, done, number)
-        for number, problem in enumerate(problems)
-    ]
+    found = []
+    for number, problem in enumerate(problems):
+        if engine.aside[number]:
+            alone = solve_aside(problem, engine.graph, control, device, dtype)
+            found.append(replace(alone, statistics=alone.statistics | {"batch": 1.0}))
+        else:
+            found.append(_solution(engine, done, number))
+    return found
 
 
 def _solution(engine: FollowedBatch, done: Solution, number: int) -> Solution:
