@@ -28,9 +28,9 @@ def pick_device(name: str) -> jax.Device:
 def use_compilation_cache() -> None:
     """Keep compiled kernels between runs, unless the user has set another place for them.
 
-    XLA divides a CPU's work among the threads it finds when it compiles, which are not in the key by
-    which JAX finds a program again. One thread with the programs of two took 142 ms for a step of a
-    batch instead of 92, and sums in another order: each number of threads has a folder of its own.
+    XLA divides a CPU's work among the threads it finds when it compiles; the key by which JAX finds
+    a program again does not tell them apart. One thread with the programs of two took 142 ms for a
+    step of a batch instead of 92, and sums in another order: so each number has a folder.
     """
     if jax.config.jax_compilation_cache_dir is None:
         place = cache_directory() / "jax" / f"{_threads()}_threads"

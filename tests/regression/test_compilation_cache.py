@@ -1,5 +1,5 @@
-"""Programs compiled for one number of threads are not run by another: they are slower there, and add
-up in another order, so that a study's numbers hung on who had compiled first."""
+"""Programs compiled for one number of threads are not run by another: they are slower there, and
+add up in another order, so that a study's numbers hung on who had compiled first."""
 
 import os
 import subprocess
