@@ -3,8 +3,8 @@ short steps.
 
 Their columns stay, with nothing that drives them and so nothing that is demanding. What they end
 with is computed from the start by an engine of their own, with the steps and the numbers of each of
-them alone. With one of 16 samples beside a portal vein set aside (55 687 points) the other 15 take
-135 steps instead of 264, in half the time, and end 0.005 mm of margin from their own runs.
+them alone. With one of 16 samples beside a portal vein set aside (15 628 points) the batch takes 67
+steps instead of 174, and the margins of the others are within 0.006 mm of those of their own runs.
 """
 
 from __future__ import annotations
