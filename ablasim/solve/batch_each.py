@@ -18,8 +18,9 @@ from ablasim.physics.finite import refuse_not_finite
 from ablasim.physics.generator import Drive
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import ProgressCallback
-from ablasim.solve.batch import BatchDrive, BatchEngine, BatchReport, refuse_different
+from ablasim.solve.batch_alike import refuse_different
 from ablasim.solve.batch_aside import solve_aside
+from ablasim.solve.batch_engine import BatchDrive, BatchEngine, BatchReport
 from ablasim.solve.checkpoint import Record
 from ablasim.solve.jax_state import Report, State
 from ablasim.solve.kernels import put

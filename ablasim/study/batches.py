@@ -93,7 +93,8 @@ def solve_all(
         dtype: "float64" or "float32".
         progress: told of the stage "solve".
     """
-    from ablasim.solve.batch import NotBatchable, solve_batch
+    from ablasim.solve.batch import solve_batch
+    from ablasim.solve.batch_alike import NotBatchable
 
     try:
         found = solve_batch(

@@ -260,7 +260,7 @@ def _warnings(result: RiskResult, facts: Mapping[str, Any], case: Case) -> list[
 
 def _why_alone(case: Case) -> str:
     """Why samples were not computed together, which is several times as fast."""
-    from ablasim.solve.batch import NotBatchable, refuse_different
+    from ablasim.solve.batch_alike import NotBatchable, refuse_different
 
     try:
         refuse_different([case.problem])

@@ -25,7 +25,8 @@ from ablasim.physics.generator_steps import StepsGenerator
 from ablasim.physics.problem import BioheatProblem, Stream, Wall
 from ablasim.solve import Solution, Status, StepControl, jax_engine, solve
 from ablasim.solve import batch as batch_module
-from ablasim.solve.batch import BatchSolution, NotBatchable, solve_batch
+from ablasim.solve.batch import BatchSolution, solve_batch
+from ablasim.solve.batch_alike import NotBatchable
 from ablasim.solve.batch_aside import set_aside, solve_aside
 from ablasim.solve.batch_each import solve_each
 from ablasim.solve.rkc import stages_for
