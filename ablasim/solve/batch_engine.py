@@ -145,10 +145,6 @@ class BatchEngine(JaxEngine):
         control[1:4, self.aside] = 0.0
         return self._put(control)
 
-    def _tolerance(self) -> Array:
-        """Of the potential of each problem; endless of those that were set aside."""
-        return self._put(np.where(self.aside, np.inf, self.tolerance))
-
     def _rise(self, state: State, before: Drive, after: Drive) -> Floats:
         assert isinstance(before, BatchDrive) and isinstance(after, BatchDrive)
         conductance = np.asarray(state.conductance, dtype=float)

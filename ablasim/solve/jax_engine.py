@@ -298,13 +298,9 @@ class JaxEngine:
             potential_ahead(state, self._put(step)),
             sigma_of(self.electric, temperature),
             self.wirings[turn],
-            self._tolerance(),
+            self.tolerance,
             MOST_ITERATIONS,
         )
-
-    def _tolerance(self) -> float | Array:
-        """On the relative residual of the potential."""
-        return self.tolerance
 
     def _field(self, state: State, heat: Array) -> UnitField:
         """A state's field with another heat, for which nothing was solved."""

@@ -53,7 +53,7 @@ def solve_potential(
     start: Array,
     sigma: Array,
     wiring: Wiring,
-    tolerance: float | Array,
+    tolerance: float,
     limit: int,
 ) -> UnitField:
     """Solve div(sigma grad phi) = 0 for one volt on each conductor, and superpose.
@@ -64,7 +64,7 @@ def solve_potential(
         start: first guesses, with the held values in place (K, n).
         sigma: per cell (m,) [S/m].
         wiring: how the conductors are joined to the generator.
-        tolerance: on the relative residual; a number, or of each problem of a batch (b,).
+        tolerance: on the relative residual.
         limit: most iterations for one conductor.
     """
     weights = electric.weights(sigma)
@@ -120,7 +120,7 @@ def _solve_one(
     active: Array,
     weights: Slices,
     diagonal: Array,
-    tolerance: float | Array,
+    tolerance: float,
     limit: int,
 ) -> tuple[Array, Array, Array]:
     """Potential (n,), iterations and relative residual for one volt on one conductor."""

@@ -288,6 +288,17 @@ def test_what_dries_is_set_aside_and_ends_as_alone() -> None:
     assert parts == pytest.approx(batch.energy["delivered_J"], rel=1e-9)
 
 
+def test_what_is_set_aside_is_driven_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its column, of which nothing is kept, cools: it can neither run away nor demand anything."""
+    problems = drying()
+    whole = solve_batch(problems, control=COARSE, device="cpu", dtype="float64")
+    monkeypatch.setattr(batch_module, "_put_in", lambda *_: None)
+    column = solve_batch(problems, control=COARSE, device="cpu", dtype="float64")
+    assert column.energy["delivered_J"][1] < 0.9 * whole.energy["delivered_J"][1]
+    assert column.temperature[:, 1].max() < whole.temperature[:, 1].max() - 5.0
+    assert column.energy["balance_error"].max() < 1e-11
+
+
 def test_a_case_that_is_set_aside_has_the_history_of_its_own_run() -> None:
     problems = drying()
     each = solve_each(problems, control=COARSE, device="cpu", dtype="float64")
