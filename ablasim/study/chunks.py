@@ -50,8 +50,8 @@ def run_chunks(
         workers: most processes, by default one for each core; the numbers do not depend on it.
         max_memory: limit [GB] of the processes that compute samples at the same time.
         store: keeps finished chunks.
-        enough: asked after every chunk, with the minimal margins [m] so far and the number of
-            samples that failed.
+        enough: asked after every group of chunks, with the minimal margins [m] so far and the
+            number of samples that failed.
         progress: told of the stage.
         stage: its name.
 
@@ -59,19 +59,27 @@ def run_chunks(
         ResourceError: the workers do not start, die, or have no space for their results.
         Interrupted: on Ctrl-C; finished chunks stay in the store.
     """
+    groups: list[Samples] = []
     parts: list[Samples] = []
-    minimal, failed = np.empty(0), 0
+    minimal, failed, done = np.empty(0), 0, 0
     with closing(_in_order(plan, workers, max_memory, store, _told(progress, stage))) as chunks:
-        for found in chunks:
+        for number, found in enumerate(chunks):
             parts.append(found)
-            minimal = np.append(minimal, found.minimal[~found.failed])
-            failed += int(np.count_nonzero(found.failed))
+            done += len(found)
+            numbers = plan.group_of(number)
+            complete = number == numbers[-1]
+            if complete:
+                order = np.argsort(np.concatenate([plan.members[n] for n in numbers]))
+                group = Samples.joined(parts).picked(order)
+                groups.append(group)
+                parts = []
+                minimal = np.append(minimal, group.minimal[~group.failed])
+                failed += int(np.count_nonzero(group.failed))
             if progress is not None:
-                done = plan.bounds(len(parts) - 1)[1]
-                progress(Progress(stage, done / plan.count, _so_far(minimal)))
-            if enough is not None and enough(minimal, failed):
+                progress(Progress(stage, done / plan.count, _so_far(done, minimal, complete)))
+            if complete and enough is not None and enough(minimal, failed):
                 break
-    return Samples.joined(parts)
+    return Samples.joined(groups)
 
 
 Tell = Callable[[float, int, int], None]
@@ -160,8 +168,7 @@ def _by_workers(
                     if tell is not None:
                         done = len(finished) + sum(under_way.values())
                         first, last = min(under_way), max(under_way)
-                        samples = (plan.bounds(first)[0] + 1, plan.bounds(last)[1])
-                        tell(done / plan.chunks, *samples)
+                        tell(done / plan.chunks, *plan.range_of(first, last))
                     continue
                 if said["exit_code"]:
                     raise worker_error(said["exit_code"], said["message"])
@@ -201,16 +208,21 @@ def _of_chunk(plan: Plan, number: int, tell: Tell | None) -> ProgressCallback | 
     """Progress of one chunk as part of the whole."""
     if tell is None:
         return None
-    start, stop = plan.bounds(number)
+    members = plan.members[number]
+    before = sum(len(each) for each in plan.members[:number])
 
     def heard(event: Progress) -> None:
         if event.stage == "solve":
-            tell((start + event.fraction * (stop - start)) / plan.count, start + 1, stop)
+            done = (before + event.fraction * len(members)) / plan.count
+            tell(done, *plan.range_of(number, number))
 
     return heard
 
 
-def _so_far(minimal: Floats) -> str:
+def _so_far(done: int, minimal: Floats, complete: bool) -> str:
+    """What is known of all samples up to some; half a group would say it of one rule alone."""
+    text = f"{done} samples"
     if not len(minimal):
-        return "no sample yet"
-    return f"{len(minimal)} samples, P(margin < 0) = {100 * (minimal < 0).mean():.1f} %"
+        return text
+    of = "" if complete else f" of the first {len(minimal)}"
+    return f"{text}, P(margin < 0){of} = {100 * (minimal < 0).mean():.1f} %"

@@ -51,8 +51,11 @@ class Samples:
 
     def good(self) -> Samples:
         """Without the samples that failed."""
-        keep = ~self.failed
-        return Samples(*(getattr(self, name)[keep] for name in self.names()))
+        return self.picked(~self.failed)
+
+    def picked(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Samples:
+        """Some of them, or all in another order."""
+        return Samples(*(getattr(self, name)[which] for name in self.names()))
 
     def __len__(self) -> int:
         return len(self.minimal)

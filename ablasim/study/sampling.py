@@ -1,13 +1,14 @@
 """Margins of samples on one case, a chunk of them together.
 
-The chunks are fixed by the number of samples and their size, whoever computes them: the same
-samples are always solved together, so that a resumed study repeats the same arithmetic.
+The chunks are fixed by the samples and by how many are computed together, whoever computes them:
+the same samples are always solved together, so that a resumed study repeats the same arithmetic.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ablasim.physics.damage import criterion
 from ablasim.progress import ProgressCallback
 from ablasim.study.batches import solve_all
 from ablasim.study.case import Case
+from ablasim.study.companions import GROUP, companions
 from ablasim.study.displacement import Correction, MovedField
 from ablasim.study.inputs import sampled_problems
 from ablasim.study.priors import AXES
@@ -55,14 +57,26 @@ class Plan:
         """Number of samples."""
         return len(next(iter(self.columns.values())))
 
+    @cached_property
+    def members(self) -> list[NDArray[np.int64]]:
+        """The samples of every chunk."""
+        rules = self.columns.get("perfusion_shutdown")
+        return companions(np.zeros(self.count) if rules is None else rules, self.chunk)
+
     @property
     def chunks(self) -> int:
         """Number of chunks."""
-        return -(-self.count // self.chunk)
+        return len(self.members)
 
-    def bounds(self, number: int) -> tuple[int, int]:
-        """First sample of a chunk, and the one after its last."""
-        return number * self.chunk, min((number + 1) * self.chunk, self.count)
+    def group_of(self, number: int) -> range:
+        """The chunks among which the samples of a chunk were divided."""
+        first = number - number % GROUP
+        return range(first, min(first + GROUP, self.chunks))
+
+    def range_of(self, first: int, last: int) -> tuple[int, int]:
+        """Between which samples, counted from 1, those of some chunks are."""
+        numbers = np.concatenate(self.members[first : last + 1]) + 1
+        return int(numbers.min()), int(numbers.max())
 
 
 def compute_chunk(plan: Plan, number: int, progress: ProgressCallback | None) -> Samples:
@@ -73,9 +87,9 @@ def compute_chunk(plan: Plan, number: int, progress: ProgressCallback | None) ->
         number: of the chunk, from 0.
         progress: told of the stage "solve".
     """
-    start, stop = plan.bounds(number)
-    columns = {name: values[start:stop] for name, values in plan.columns.items()}
-    count = stop - start
+    members = plan.members[number]
+    columns = {name: values[members] for name, values in plan.columns.items()}
+    count = len(members)
     solved = solve_all(
         sampled_problems(plan.case.problem, columns),
         plan.case.control,

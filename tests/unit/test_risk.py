@@ -49,6 +49,7 @@ from ablasim.study.case import Case, prepare
 from ablasim.study.child import ONE_THREAD
 from ablasim.study.chunk_store import ChunkStore
 from ablasim.study.chunks import in_workers, run_chunks, worker_error, workers_for
+from ablasim.study.companions import GROUP, companions
 from ablasim.study.displacement import Correction, MovedField, no_correction
 from ablasim.study.heat_sink import chosen_vessels, vessel_cost
 from ablasim.study.inputs import unit_samples
@@ -78,7 +79,7 @@ risk: {interval_half_width: 0.001}
 """
 
 
-MEMORY = f"{0.024 + len(cores()) * PROCESS_GB:g}"
+MEMORY = f"{len(cores()) * (PROCESS_GB + 0.006):g}"
 """[GB] in which four samples of the tiny mesh are computed together."""
 
 
@@ -122,6 +123,7 @@ def test_the_files_of_a_study(out: Path, tiny: Path) -> None:
     summary = json.loads((out / "risk.json").read_text())
     assert summary["notice"].startswith("Research software")
     assert summary["samples"]["used"] == 8 and not summary["samples"]["stopped_early"]
+    assert summary["samples"]["computed_together"] == 4
     with (out / "samples.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     margins = np.array([float(row["minimal_margin_mm"]) for row in rows])
@@ -192,7 +194,7 @@ def test_an_interrupted_study_goes_on(out: Path, tiny: Path) -> None:
     again = tiny.parent / "again"
 
     def stops(event: Progress) -> None:
-        if event.stage == "samples" and "P(margin" in event.message:
+        if event.stage == "samples" and event.message == "4 samples":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -427,6 +429,61 @@ def test_a_damaged_chunk_is_computed_again(tmp_path: Path) -> None:
     path = tmp_path / "kept" / "chunk-0000.npz"
     path.write_bytes(path.read_bytes()[:200])
     assert store.load(0) is None and not path.exists()
+
+
+@pytest.mark.parametrize("share", [0.5, 0.2])
+@pytest.mark.parametrize("count", [1, 7, 32, 100])
+@pytest.mark.parametrize("size", [1, 4, 16])
+def test_samples_under_one_rule_are_together(share: float, count: int, size: int) -> None:
+    """Every sample is in one chunk, and a group of chunks has the samples it had in their order."""
+    inputs = unit_samples(count, 3, 7)[:, 1]
+    rules = np.where(inputs < share, "none", "peak_60C")
+    found = companions(rules, size)
+    assert sorted(np.concatenate(found).tolist()) == list(range(count))
+    assert all(len(chunk) == size for chunk in found[:-1])
+    for first in range(0, len(found), GROUP):
+        group = found[first : first + GROUP]
+        start = first * size
+        assert set(np.concatenate(group)) == set(range(start, min(start + GROUP * size, count)))
+        kinds = [set(rules[chunk]) for chunk in group]
+        assert sum(len(kind) == 2 for kind in kinds) <= 1, "one chunk at most has both rules"
+    if share == 0.5 and count == 100 and size > 1:
+        assert all(len(set(rules[chunk])) == 1 for chunk in found[: 96 // size])
+
+
+def test_results_come_in_the_order_of_the_samples(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether there are enough is asked of all samples up to one, never of one rule's alone."""
+    case, none, count = prepare(scenario), np.empty(0, dtype=np.int64), 44
+    rules = np.where(unit_samples(count, 1, 3)[:, 0] < 0.5, "none", "peak_60C")
+    columns = {"sigma": np.arange(float(count)), "perfusion_shutdown": rules}
+    plan = Plan(case, columns, no_correction(""), None, none, 8, "cpu", "float64")
+
+    def compute(plan: Plan, number: int, _: Any) -> Samples:
+        members = plan.members[number]
+        assert len(set(rules[members])) == 1 or number >= 4
+        names = dict.fromkeys(Samples.names(), plan.columns["sigma"][members])
+        return Samples(**(names | {"failed": members == 20}))  # type: ignore[arg-type]
+
+    monkeypatch.setattr("ablasim.study.chunks.in_workers", lambda plan: False)
+    monkeypatch.setattr("ablasim.study.chunks.compute_chunk", compute)
+    asked: list[tuple[list[float], int]] = []
+    told: list[str] = []
+
+    def enough(minimal: np.ndarray[Any, Any], failed: int) -> bool:
+        asked.append((minimal.tolist(), failed))
+        return len(asked) == 4
+
+    found = run_chunks(plan, enough=enough, progress=lambda event: told.append(event.message))
+    assert found.minimal.tolist() == list(range(count)) and np.flatnonzero(found.failed) == [20]
+    good = [float(n) for n in range(count) if n != 20]
+    assert asked == [(good[:16], 0), (good[:31], 1), (good, 1)]
+    done = [message for message in told if message[0].isdigit()]
+    assert done[0] == "8 samples" and done[1] == "16 samples, P(margin < 0) = 0.0 %"
+    assert done[2] == "24 samples, P(margin < 0) of the first 16 = 0.0 %"
+    early = run_chunks(plan, enough=lambda minimal, failed: True)
+    assert early.minimal.tolist() == list(range(16))
 
 
 def test_two_studies_of_one_result_are_refused(out: Path, tiny: Path) -> None:
