@@ -21,12 +21,15 @@ far after every group as it would be with its samples in their own order."""
 def companions(rules: NDArray[Any], chunk: int) -> list[NDArray[np.int64]]:
     """The samples of every chunk, each in the order of the study.
 
+    Of a group those come first that take longest: the processes then end at about the same time.
+
     Args:
         rules: what ends perfusion in each sample (N,).
         chunk: samples that are computed together.
     """
     names, found = rules.astype(str), []
     for start in range(0, len(names), GROUP * chunk):
-        order = start + np.argsort(names[start : start + GROUP * chunk], kind="stable")
+        part = names[start : start + GROUP * chunk]
+        order = start + np.lexsort((part, part == "none"))
         found += [np.sort(order[first : first + chunk]) for first in range(0, len(order), chunk)]
     return found

@@ -447,6 +447,8 @@ def test_samples_under_one_rule_are_together(share: float, count: int, size: int
         assert set(np.concatenate(group)) == set(range(start, min(start + GROUP * size, count)))
         kinds = [set(rules[chunk]) for chunk in group]
         assert sum(len(kind) == 2 for kind in kinds) <= 1, "one chunk at most has both rules"
+        assert ["none" in kind for kind in kinds] in ([True], [False], [True, True],
+            [False, True], [False, False]), "what takes longest comes first"  # fmt: skip
     if share == 0.5 and count == 100 and size > 1:
         assert all(len(set(rules[chunk])) == 1 for chunk in found[: 96 // size])
 
