@@ -47,6 +47,14 @@ class TetMesh:
     def _volumes(self) -> FloatArray:
         return tet_volumes(self.points, self.cells)
 
+    @cached_property
+    def edges(self) -> NDArray[np.int64]:
+        """Edges, (e, 2), each once and its lower point first."""
+        first, second = np.triu_indices(4, 1)
+        ends = np.sort(self.cells[:, np.stack([first, second], axis=-1)].reshape(-1, 2), axis=1)
+        keys = np.unique(ends[:, 0].astype(np.int64) * len(self.points) + ends[:, 1])
+        return np.stack(np.divmod(keys, len(self.points)), axis=1)
+
     def cell_volumes(self) -> FloatArray:
         """Volume of each tetrahedron, (m,) [m3]."""
         return self._volumes

@@ -46,8 +46,6 @@ BESIDE = 2
 RESOLVED = 10.0
 """How far below the level the enclosing tissue is looked at [K, or decades of a dose]: farther down
 nothing of the rim hangs on it."""
-EDGES = np.array([[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]])
-"""Corners of a tetrahedron that its edges join."""
 
 
 class ProbeAxis(Protocol):
@@ -141,7 +139,7 @@ def enclosing_level(
     across = relative @ np.linalg.svd(direction[None, :])[2][1:].T
     planes = along / ALONG + ALONG_SHIFT
     ring = (np.linalg.norm(across, axis=1) / ACROSS).astype(np.int64)
-    edges = _edges(mesh.cells[field[mesh.cells].max(axis=1) >= floor], len(field))
+    edges = mesh.edges[field[mesh.edges].max(axis=1) >= floor]
     if not len(edges):
         return np.full(len(field), -np.inf)
     plane, share, edge = _crossings(planes, edges)
@@ -166,13 +164,6 @@ def enclosing_level(
     known &= np.isfinite(lower) & np.isfinite(upper)
     rise = np.subtract(upper, lower, out=np.zeros_like(lower), where=known)
     return np.asarray(np.where(known, lower + (planes - below) * rise, -np.inf))
-
-
-def _edges(cells: NDArray[np.int32], count: int) -> NDArray[np.int64]:
-    """Edges (e, 2) of tetrahedra among `count` nodes, each once."""
-    ends = np.sort(cells[:, EDGES].reshape(-1, 2).astype(np.int64), axis=1)
-    keys = np.unique(ends[:, 0] * count + ends[:, 1])
-    return np.stack(np.divmod(keys, count), axis=1)
 
 
 def _crossings(

@@ -100,11 +100,14 @@ def rkc_step(
 
     Returns:
         The new enthalpy, the estimate of its local error (n,) [J/m3], and the time integrals of the
-        flows that `Heat.rate` gives.
+        heat taken by perfusion [W], the heat that reaches the held points [W] and the temperature
+        of the wall points (b,) [°C].
     """
+    free = heat.free > 0
+    # held points collect from zero what reaches them
+    initial = jnp.where(free, enthalpy, 0.0)
     zero = jnp.zeros_like(enthalpy)
-    none = (zero[:1].sum(axis=0),) * 2 + (take(zero, heat.wall_point),)
-    start: Values = (enthalpy, none)
+    start: Values = (initial, (zero[:1].sum(axis=0), take(zero, heat.wall_point)))
 
     def stage(j: Array, last: Values, before: Values, first: Values) -> Values:
         """Row j: from the last two stages, and `first`, the step times the rate at its start."""
@@ -152,4 +155,6 @@ def rkc_step(
 
     begun = (start, jax.tree.map(jnp.zeros_like, start), start)
     (final, _), (first, _), (state, spent) = jax.lax.fori_loop(0, 3, part, begun)
-    return state, 0.8 * (enthalpy - state) + 0.4 * (first + final), spent
+    reached = take(heat.volume * state, heat.held).sum(axis=0)
+    error = heat.free * (0.8 * (initial - state) + 0.4 * (first + final))
+    return jnp.where(free, state, enthalpy), error, (spent[0], reached, spent[1])

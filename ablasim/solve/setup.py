@@ -29,9 +29,10 @@ def heat_arrays(problem: BioheatProblem, graph: Graph, dtype: str) -> Heat:
 
     wet, dry = mixed(m.wet_capacity), mixed(m.dry_capacity)
     boiling = tissue.band_capacity(wet, dry, mixed(m.latent_heat), laws.vaporisation_band)
-    held = np.zeros(len(volume), dtype=bool)
+    held, fixed = np.zeros(len(volume), dtype=bool), np.zeros(len(volume))
     if problem.fixed_temperature is not None:
         held = np.isfinite(problem.fixed_temperature)
+        fixed = np.where(held, problem.fixed_temperature, 0.0)
     walls = wall_arrays(problem, graph)
 
     rows = slice_rows(graph.indptr, graph.indices)
@@ -58,6 +59,7 @@ def heat_arrays(problem: BioheatProblem, graph: Graph, dtype: str) -> Heat:
         wall_heat=put(walls[1], dtype),
         free=put(~held[order], dtype),
         held=put(np.flatnonzero(held[order]).astype(np.int32)),
+        fixed=put(fixed[order], dtype),
         factor=put(1.0, dtype),
         diagonal=put(graph.row_sums(weights), dtype),
         index=_indices(rows),
