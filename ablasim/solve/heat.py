@@ -188,7 +188,7 @@ class Heat:
         temperature = self.temperature(enthalpy)
         temperature = written(jnp.where(self.free > 0, temperature, self.fixed))
         perfused = full(self.perfusion) * (temperature - self.constants[0])
-        # Written: in one kernel with the sums of a stage, conduction takes a batch six times as long.
+        # in one kernel with the sums of a stage, conduction takes a batch six times as long
         heat = (
             source
             - written(self.conduction(temperature))
