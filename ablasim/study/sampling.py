@@ -35,7 +35,7 @@ class Plan:
 
     Attributes:
         case: geometry.
-        columns: values of the inputs (N,).
+        columns: values of the inputs (N,), "perfusion_shutdown" among them.
         correction: of displaced probes.
         moved: reads fields at the nodes whose excess is kept; None where none is.
         nodes: those nodes (m,).
@@ -60,8 +60,7 @@ class Plan:
     @cached_property
     def members(self) -> list[NDArray[np.int64]]:
         """The samples of every chunk."""
-        rules = self.columns.get("perfusion_shutdown")
-        return companions(np.zeros(self.count) if rules is None else rules, self.chunk)
+        return companions(self.columns["perfusion_shutdown"], self.chunk)
 
     @property
     def chunks(self) -> int:

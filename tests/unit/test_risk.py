@@ -303,7 +303,16 @@ def test_a_plan_of_another_program_is_refused(
 ) -> None:
     case = prepare(scenario)
     none = np.empty(0, dtype=np.int64)
-    plan = Plan(case, {"sigma": np.ones(2)}, no_correction(""), None, none, 2, "cpu", "float32")
+    plan = Plan(
+        case,
+        {"perfusion_shutdown": np.full(2, "none")},
+        no_correction(""),
+        None,
+        none,
+        2,
+        "cpu",
+        "float32",
+    )
     write_plan(plan, ChunkStore(tmp_path / "results", "key"), tmp_path)
     monkeypatch.setattr("ablasim.revision.revision", lambda: "9.9.9")
     with pytest.raises(InputFileError, match="numbers of two programs are not mixed"):
@@ -384,7 +393,7 @@ def test_what_a_killed_worker_was_writing_is_cleared(tmp_path: Path) -> None:
 
 def test_workers_follow_cores_chunks_and_memory(scenario: Scenario) -> None:
     case = prepare(scenario)
-    columns = {"sigma": np.ones(64)}
+    columns = {"perfusion_shutdown": np.full(64, "none")}
     none = np.empty(0, dtype=np.int64)
     plan = Plan(case, columns, no_correction(""), None, none, 16, "cpu", "float64")
     chunk = PROCESS_GB + 16 * sample_memory(case.mesh, "float64")
@@ -514,7 +523,7 @@ def test_a_process_with_one_thread_computes_by_itself(
 ) -> None:
     """Catches workers of a cluster, not pinned, that start others, all of them on one core."""
     case, none = prepare(scenario), np.empty(0, dtype=np.int64)
-    columns = {"sigma": np.ones(64)}
+    columns = {"perfusion_shutdown": np.full(64, "none")}
     plan = Plan(case, columns, no_correction(""), None, none, 16, "cpu", "float64")
     monkeypatch.setattr("ablasim.study.chunks.cores", lambda: [0, 1, 2, 3])
     assert in_workers(plan)
