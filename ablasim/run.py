@@ -33,8 +33,10 @@ from ablasim.team import team
 STEP_TOLERANCE = {"preview": 0.2, "standard": 0.05, "fine": 0.025}
 """Error of one time step [K]; at 0.05 the zone's volume is within 0.02 % of a tenfold finer one."""
 
-LONGEST_STEP = 15.0
-"""Longest time step [s], so that history and perfusion shut-down are resolved."""
+LONGEST_STEP = {"preview": 15.0, "standard": 7.5, "fine": 5.0}
+"""Longest time step [s]. Where heat ends perfusion the zone's border creeps outwards for minutes, too
+thin a layer to count in the error of a step: beside a portal vein (55 687 points) steps of 15 s left
+0.013 mm of the margin, of 7.5 s 0.003 mm, and where nothing ends perfusion 0.0004 mm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +167,7 @@ def step_control(scenario: Scenario) -> StepControl:
     numerics = scenario.numerics
     return StepControl(
         tolerance=numerics.time_tolerance_K or STEP_TOLERANCE[numerics.resolution],
-        longest=numerics.max_step_s or LONGEST_STEP,
+        longest=numerics.max_step_s or LONGEST_STEP[numerics.resolution],
     )
 
 

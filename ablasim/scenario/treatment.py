@@ -194,7 +194,11 @@ class Numerics(Section):
         " delay of their own to tissue that dries, and the potential is solved more closely [K]",
     )
     max_step_s: float | None = Field(
-        default=None, strict=True, gt=0, le=600, description="longest time step [s]"
+        default=None,
+        strict=True,
+        gt=0,
+        le=600,
+        description="longest time step; by default set by the resolution [s]",
     )
 
 
