@@ -34,9 +34,10 @@ STEP_TOLERANCE = {"preview": 0.2, "standard": 0.05, "fine": 0.025}
 """Error of one time step [K]; at 0.05 the zone's volume is within 0.02 % of a tenfold finer one."""
 
 LONGEST_STEP = {"preview": 15.0, "standard": 7.5, "fine": 5.0}
-"""Longest time step [s]. Where heat ends perfusion the zone's border creeps outwards for minutes, too
-thin a layer to count in the error of a step: beside a portal vein (55 687 points) steps of 15 s left
-0.013 mm of the margin, of 7.5 s 0.003 mm, and where nothing ends perfusion 0.0004 mm."""
+"""Longest time step [s]. Where heat ends perfusion the zone's border creeps outwards for minutes,
+too thin a layer to count in the error of a step: beside a portal vein (55 687 points) steps of 15 s
+leave an error of up to 0.013 mm in the margin, those of 7.5 s 0.005 mm, and without such an end of
+perfusion 0.0004 mm."""
 
 
 @dataclass(frozen=True, eq=False)
