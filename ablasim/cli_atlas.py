@@ -85,6 +85,8 @@ def look_up(
         print_json(_content(found, place, reading))
         return
     print_rows(list(_rows(found, place, reading)))
+    for caution in found.cautions:
+        print(f"Note: {caution}")
     print(f"\n{NOTICE}")
 
 
@@ -215,5 +217,6 @@ def _content(atlas: Atlas, place: dict[str, float | None], found: Reading) -> di
         },
         "samples": atlas.samples,
         "check": atlas.content["check"],
+        "warnings": list(atlas.cautions),
         "atlas_of_ablasim": atlas.content["ablasim"],
     }

@@ -112,6 +112,11 @@ class Atlas:
         """In words."""
         return str(self.content["title"])
 
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What to know of the models it was computed with; older tables hold none."""
+        return tuple(self.content.get("cautions", ()))
+
     @cached_property
     def axes(self) -> tuple[Floats, Floats, Floats]:
         """Nodes along each of `AXES` [mm], ascending."""
@@ -185,6 +190,8 @@ def _require_sound(atlas: Atlas) -> None:
     for key in ("device", "title", "ablasim", "resolution"):
         if not isinstance(atlas.content[key], str):
             raise ValueError(f"{key} is no text")
+    if not all(isinstance(caution, str) for caution in atlas.cautions):
+        raise ValueError("a caution is no text")
     for name, nodes in zip(AXES, atlas.axes, strict=True):
         ascending = np.isfinite(nodes).all() and (np.diff(nodes) > 0).all()
         if len(nodes) < FEWEST_NODES or not ascending:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ablasim.errors import UsageError
 from ablasim.report.palette import NOTICE
+from ablasim.scenario import cautions
 from ablasim.study.atlas import AXES, FEWEST_NODES, FORMAT, Atlas
 from ablasim.study.cases import State, case_directory, write_whole
 from ablasim.study.sweep_frozen import Sweep
@@ -108,6 +109,7 @@ def build_atlas(sweep: Sweep, check: Sweep | None = None) -> Atlas:
         "values": {name: np.round(found, DIGITS).tolist() for name, found in values.items()},
         "risk": sweep.plan.risk.model_dump(mode="json"),
         "resolution": sweep.scenario(1).numerics.resolution,
+        "cautions": list(cautions(sweep.scenario(1))),
         "check": None,
         "scenario": sweep.base,
         "sweep_sha256": sweep.sha256,

@@ -212,6 +212,7 @@ def test_a_check_of_another_case_is_refused(
     ("change", "message"),
     [
         ({"title": None}, "title is no text"),
+        ({"cautions": [None]}, "a caution is no text"),
         ({"axes": {"tumour_mm": [10.0, 20.0]}}, "tumour_mm needs 3 or more ascending nodes"),
         ({"axes": {"vessel_mm": [10.0, 6.0, 3.0]}}, "vessel_mm needs 3 or more ascending nodes"),
         ({"values": {"margin_mm": None}}, "margin_mm is not finite"),
@@ -304,6 +305,18 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert content["margin_mm"]["error"] > 0.0
     chance = content["probability"]["margin_below_0"]
     assert 0.0 <= chance["low"] <= chance["value"] <= chance["high"] <= 1.0
+
+
+def test_a_table_tells_what_its_model_misses(capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches microwave zones looked up without the word that a fixed pattern made them large."""
+    words = ["atlas", "--tumour", "18", "--vessel", "6", "--distance", "4", "--device"]
+    assert main([*words, "mw_slot_antenna"]) == 0
+    assert "Note: physics.microwave_model parametric" in capsys.readouterr().out
+    assert main([*words, "mw_slot_antenna", "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["warnings"]
+    assert "parametric" in told
+    assert main([*words, "rf_cooled_needle"]) == 0
+    assert "Note" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

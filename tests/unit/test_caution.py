@@ -82,6 +82,14 @@ def test_a_caution_names_the_key_and_the_reason(
         assert part in text
 
 
+def test_a_fixed_pattern_of_microwaves_warns() -> None:
+    """Catches a zone several times too large that nobody is told of."""
+    antenna = [{"model": "slot_antenna_2450", "tip_mm": [0, 0, 0], "entry_mm": [0, 0, 90]}]
+    (text,) = cautions(case(probes=antenna, physics={"microwave_model": "parametric"}))
+    assert "microwave_model parametric" in text and "3.7 ml" in text
+    assert cautions(case(probes=antenna)) == ()
+
+
 def test_every_choice_warns_for_itself() -> None:
     both = case(
         assessment={"criterion": "three_state"},
