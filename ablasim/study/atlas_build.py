@@ -100,6 +100,7 @@ def build_atlas(sweep: Sweep, check: Sweep | None = None) -> Atlas:
     least = -axes[0][:, None, None]
     values["margin_mm"] = np.fmax(values["margin_mm"], least)
     values["sample_margin_mm"] = np.fmax(values["sample_margin_mm"], least[..., None])
+    first = sweep.scenario(1)
     content = {
         "format": FORMAT,
         "device": sweep.base["name"],
@@ -108,8 +109,8 @@ def build_atlas(sweep: Sweep, check: Sweep | None = None) -> Atlas:
         "axes": {name: nodes.tolist() for name, nodes in zip(AXES, axes, strict=True)},
         "values": {name: np.round(found, DIGITS).tolist() for name, found in values.items()},
         "risk": sweep.plan.risk.model_dump(mode="json"),
-        "resolution": sweep.scenario(1).numerics.resolution,
-        "cautions": list(cautions(sweep.scenario(1))),
+        "resolution": first.numerics.resolution,
+        "cautions": list(cautions(first)),
         "check": None,
         "scenario": sweep.base,
         "sweep_sha256": sweep.sha256,

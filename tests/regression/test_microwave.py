@@ -7,6 +7,7 @@ import pytest
 from ablasim.cli_output import result_rows
 from ablasim.run import run
 from ablasim.scenario import load_scenario
+from ablasim.scenario.caution import PARAMETRIC
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 SHORT = {"numerics.resolution": "preview", "protocol.duration_s": 20}
@@ -54,6 +55,21 @@ def test_a_dried_antenna_is_warned_of_and_the_fixed_pattern_says_so() -> None:
     told = run(fixed, device="cpu").summary
     assert told["microwave"]["model"] == "parametric"
     assert told["microwave"]["absorbed_tissue_W"] == pytest.approx(45 * 0.965, rel=1e-3)
+
+
+def test_the_caution_against_the_fixed_pattern_is_of_this_code() -> None:
+    """Catches the volumes that users are told where the models no longer give them."""
+    changes = {
+        "numerics.resolution": "preview",
+        "anatomy.tumour.diameter_mm": 18,
+        "anatomy.vessels[0].beside_tumour.distance_mm": 4,
+    }
+    path = SCENARIOS / "atlas" / "mw_slot_antenna.yaml"
+    for model, told in (("parametric", 17.8), ("field", 3.7)):
+        scenario = load_scenario(path, changes | {"physics.microwave_model": model})
+        found = run(scenario, device="cpu").summary["zone"]["peak_60C"]["volume_ml"]
+        assert found == pytest.approx(told, rel=0.03)
+        assert f"{told} ml" in PARAMETRIC
 
 
 def test_two_antennas_share_the_generator() -> None:
