@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +46,7 @@ def atomic_directory(final: Path | str, *, force: bool = False, kind: Kind = RUN
     """A temporary sibling of `final` that takes its name when the block ends without an error.
 
     On any failure, an interruption included, the temporary directory is removed and an old `final`
-    stays as it was.
+    stays as it was. Permissions of an old `final` are kept: it may have been closed to others.
 
     Args:
         final: the directory to make.
@@ -65,7 +66,7 @@ def atomic_directory(final: Path | str, *, force: bool = False, kind: Kind = RUN
         temporary = Path(
             tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.", suffix=".part")
         )
-        temporary.chmod(0o777 & ~_umask())
+        temporary.chmod(_mode(final))
         yield temporary
         _take_place(temporary, final, force=force, kind=kind)
     except BaseException as error:
@@ -87,7 +88,7 @@ def check_free(final: Path, *, force: bool = False, kind: Kind = RUN) -> None:
     Raises:
         UsageError: see `atomic_directory`.
     """
-    if not os.path.lexists(final):
+    if is_free(final):
         return
     if not force:
         raise UsageError(
@@ -98,6 +99,21 @@ def check_free(final: Path, *, force: bool = False, kind: Kind = RUN) -> None:
             f"{final}: exists and is not the directory of {kind.of}, so it is not replaced;"
             " choose another directory"
         )
+
+
+def is_free(final: Path) -> bool:
+    """Whether a new directory can take this name and nothing is lost.
+
+    Nothing is there, or an empty directory as `mktemp -d` leaves it; but not the working directory,
+    a mounted disk or a directory that is closed to writing, which are there for a reason.
+    """
+    if not os.path.lexists(final):
+        return True
+    if final.is_symlink() or not final.is_dir() or os.path.ismount(final):
+        return False
+    if final.samefile(os.curdir) or not os.access(final, os.R_OK | os.W_OK | os.X_OK):
+        return False
+    return not any(final.iterdir())
 
 
 def sync(path: Path) -> None:
@@ -128,7 +144,7 @@ def _is_of(kind: Kind, path: Path) -> bool:
 def _take_place(temporary: Path, final: Path, *, force: bool, kind: Kind) -> None:
     check_free(final, force=force, kind=kind)
     old = None
-    if final.exists():
+    if not is_free(final):
         old = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.", suffix=".old"))
         # An empty directory gives way to a renamed one, so the old run keeps a name at any time.
         os.replace(final, old)
@@ -162,8 +178,11 @@ def _remove_if_empty(folder: Path) -> None:
         return
 
 
-def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
+def _mode(final: Path) -> int:
+    """The permissions of a directory: as they are, or as the process's umask makes them, which can
+    only be read by setting it."""
+    if final.is_dir():
+        return stat.S_IMODE(final.stat().st_mode) | stat.S_IRWXU
     mask = os.umask(0o022)
     os.umask(mask)
-    return mask
+    return 0o777 & ~mask

@@ -11,7 +11,7 @@ from typing import Any
 
 from ablasim.errors import InputFileError, Problem, ScenarioError, UsageError
 from ablasim.progress import Progress, ProgressCallback
-from ablasim.report.atomic import Kind, atomic_directory, sync
+from ablasim.report.atomic import Kind, atomic_directory, is_free, sync
 from ablasim.report.palette import NOTICE
 from ablasim.revision import revision
 from ablasim.safe_yaml import dotted, dump, read_document
@@ -86,7 +86,7 @@ def freeze(
     if source.plan.batch is not None:
         content["batches"] = batches_of(_valid(sweep), source.plan.batch.size)
         sweep = sweep_of(directory, content)
-    if directory.exists():
+    if not is_free(directory):
         _require_same(directory, sweep)
         return open_sweep(directory), invalid
     with atomic_directory(directory, kind=KIND) as folder:

@@ -7,6 +7,7 @@ import errno
 import json
 import math
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from ablasim.errors import ResourceError, UsageError
 from ablasim.physics.damage import CRITERIA as CRITERION_NAMES
 from ablasim.physics.damage import criterion
 from ablasim.physics.problem import Wall
-from ablasim.report.files import atomic_directory, write_run
+from ablasim.report.files import atomic_directory, check_free, write_run
 from ablasim.report.html import write_report
 from ablasim.report.raster import Grid, grid_around, rasterise, voxels_in_probes
 from ablasim.report.record import RunRecord
@@ -422,9 +423,55 @@ def test_a_full_or_closed_disk_is_a_resource_error(tmp_path: Path, code: int) ->
 
 def test_existing_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("1")
     with pytest.raises(UsageError, match="out: already exists"), atomic_directory(tmp_path / "out"):
         pytest.fail("the block must not run")
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "mine"]
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o750])
+def test_an_empty_directory_is_taken_as_private_as_it_was(tmp_path: Path, mode: int) -> None:
+    """`ablasim run ... -o $(mktemp -d)`: what is closed to others stays closed."""
+    out = tmp_path / "out"
+    out.mkdir(mode=mode)
+    with pytest.raises(ZeroDivisionError), atomic_directory(out):
+        raise ZeroDivisionError
+    assert list(tmp_path.rglob("*")) == [out]
+    with atomic_directory(out) as directory:
+        (directory / "a").write_text("1")
+    assert sorted(tmp_path.rglob("*")) == [out, out / "a"]
+    assert stat.S_IMODE(out.stat().st_mode) == mode
+
+
+def test_an_empty_directory_that_is_filled_meanwhile_is_kept(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(UsageError, match="out: already exists"), atomic_directory(out):
+        (out / "of another").write_text("1")
+    assert sorted(tmp_path.rglob("*")) == [out, out / "of another"]
+
+
+def test_an_empty_directory_that_is_there_for_a_reason_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (tmp_path / "link").symlink_to(out)
+    with pytest.raises(UsageError, match="link: already exists"):
+        check_free(tmp_path / "link")
+    with monkeypatch.context() as patch:
+        patch.setattr("os.path.ismount", lambda path: Path(path) == out)
+        with pytest.raises(UsageError, match="out: already exists"):
+            check_free(out)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.access", lambda path, mode: not mode & os.W_OK)  # a test may be root
+        with pytest.raises(UsageError, match="out: already exists"):
+            check_free(out)
+    monkeypatch.chdir(out)
+    with pytest.raises(UsageError, match="out: already exists"):
+        check_free(out)
+    monkeypatch.chdir(tmp_path)
+    check_free(out)
 
 
 def test_force_replaces_a_run_and_nothing_else(tmp_path: Path) -> None:

@@ -300,8 +300,11 @@ def test_the_same_plan_again_changes_nothing(folder: Path) -> None:
     with pytest.raises(UsageError, match="holds another sweep"):
         freeze(read_plan(write_plan(folder)), folder / "out")
     (folder / "other").mkdir()
+    (folder / "other" / "mine").write_text("1")
     with pytest.raises(UsageError, match="is no sweep"):
         freeze(read_plan(write_plan(folder)), folder / "other")
+    (folder / "empty").mkdir()
+    assert freeze(read_plan(write_plan(folder)), folder / "empty")[0].directory == folder / "empty"
 
 
 def test_what_is_frozen_cannot_be_edited(folder: Path) -> None:
