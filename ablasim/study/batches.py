@@ -23,9 +23,10 @@ VALUES_PER_POINT, VALUES_PER_CELL = 62, 12
 """Numbers of the type of the batch that one sample takes while it is computed. Measured with 16
 samples of 50 334 points: 1.00 GB in single and 1.42 GB in double precision."""
 
-PROCESS_GB = 0.65
+PROCESS_GB = 0.75
 """What a process that computes samples takes without them: 0.5 to 0.61 GB of resident memory were
-measured (`benchmarks/risk_memory.py`), which counts shared libraries in each process."""
+measured with kept kernels, 0.66 to 0.72 GB where it compiles them (`benchmarks/risk_memory.py`),
+which counts shared libraries in each process."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -424,7 +424,7 @@ def test_chunks_follow_from_memory_alone(scenario: Scenario) -> None:
     shared = 4 * PROCESS_GB + 0.03
     assert chunk_size(mesh, "float64", shared, cores=4) < chunk_size(mesh, "float64", shared)
     assert chunk_size(mesh, "float64", shared, cores=1000) == 1
-    with pytest.raises(UsageError, match="takes about 0.6"):
+    with pytest.raises(UsageError, match="takes about 0.75 GB"):
         chunk_size(mesh, "float64", 0.9 * PROCESS_GB)
 
 
