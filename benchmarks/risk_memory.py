@@ -30,7 +30,7 @@ PERIOD_S = 0.05
 
 
 def main() -> None:
-    """Measure and write `results/risk_memory.json`."""
+    """Measure and write `results/risk_memory_RESOLUTION.json`."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--limits", type=float, nargs="+", default=[0.8, 1.53, 2.0])
     parser.add_argument("--resolution", default="preview")
@@ -41,7 +41,7 @@ def main() -> None:
         rows.append(measured(limit, given.resolution, given.samples))
         print(rows[-1], file=sys.stderr, flush=True)
     write(
-        "risk_memory",
+        f"risk_memory_{given.resolution}",
         {
             "scenario": str(SCENARIO.name),
             "resolution": given.resolution,
