@@ -63,11 +63,16 @@ def look_up(
     debug: Debug = False,
 ) -> None:
     """Look a geometry up."""
-    if context.invoked_subcommand is not None:
+    place = {"tumour_mm": tumour, "vessel_mm": vessel, "distance_mm": distance}
+    if (command := context.invoked_subcommand) is not None:
+        of_lookup = {**place, "device": device, "atlas": atlas}
+        for name, value in of_lookup.items():
+            if value is not None:
+                option = f"--{name.removesuffix('_mm')}"
+                raise UsageError(f"{option}: got it before {command}; options come after {command}")
         return
     from ablasim.study.atlas import devices, load_atlas
 
-    place = {"tumour_mm": tumour, "vessel_mm": vessel, "distance_mm": distance}
     if atlas is not None and device is not None:
         raise UsageError("--device: got it with --atlas, which is of one device; leave one out")
     if all(value is None for value in place.values()) and device is None:

@@ -88,9 +88,7 @@ def run(
     ] = None,
     scheduler: Annotated[
         str | None,
-        typer.Option(
-            metavar="ADDRESS", help="Of a Dask scheduler, e.g. tcp://10.0.0.1:8786; needs dask."
-        ),
+        typer.Option(metavar="ADDRESS", help="Of a Dask scheduler, e.g. tcp://10.0.0.1:8786."),
     ] = None,
     shard: Annotated[
         str | None,
@@ -106,20 +104,22 @@ def run(
 ) -> None:
     """Compute every case that is not there yet; failures are recorded and skipped.
 
-    Exit code 0 if all cases are done; if some failed, the largest of their exit codes.
+    Exit code 0 if all cases are done; if some failed, the largest of their exit codes;
+    with --shard of its own cases.
     """
     from ablasim.study.cases import failures
     from ablasim.study.sweep_frozen import open_sweep
-    from ablasim.study.sweep_run import Shard, run_sweep
+    from ablasim.study.sweep_run import Shard, numbers_of, run_sweep
 
     set_up_logging(verbose=verbose)
+    part = None if shard is None else Shard.parse(shard)
     with show_progress(quiet=quiet, verbose=verbose) as progress:
         tally = run_sweep(
             directory,
             executor=executor.value,
             workers=workers,
             scheduler=scheduler,
-            shard=None if shard is None else Shard.parse(shard),
+            shard=part,
             retry_failed=retry_failed,
             progress=progress,
         )
@@ -132,7 +132,9 @@ def run(
             f"ablasim sweep: {tally.failed} of {tally.total} cases failed; `ablasim sweep status"
             f" {directory}` says why, --retry-failed computes them again"
         )
-        raise typer.Exit(max(failure.exit_code for failure in failures(open_sweep(directory))))
+        sweep = open_sweep(directory)
+        mine = set(numbers_of(sweep, part))
+        raise typer.Exit(max(f.exit_code for f in failures(sweep) if f.number in mine))
 
 
 @app.command()

@@ -164,9 +164,9 @@ def read_labels(path: str | Path) -> LabelImage:
 
 def label_grid(path: str | Path) -> tuple[tuple[int, int, int], FloatArray]:
     """Shape and affine (index to LPS [m]) of an image, to write results on the same grid."""
-    image = _read(Path(path))
-    i, j, k = image.GetSize()
-    return (i, j, k), _affine(Path(path), image)
+    header = _read(Path(path), header=True)
+    i, j, k = header.GetSize()
+    return (i, j, k), _affine(Path(path), header)
 
 
 def write_volume(path: str | Path, values: NDArray[Any], affine: FloatArray) -> None:
@@ -196,7 +196,8 @@ def write_volume(path: str | Path, values: NDArray[Any], affine: FloatArray) -> 
         ) from error
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, *, header: bool = False) -> Any:
+    """An image, or a reader that knows its header only, which answers the same questions."""
     import SimpleITK as sitk
 
     if not path.is_file():
@@ -204,8 +205,13 @@ def _read(path: Path) -> Any:
     if path.name.endswith((".nii", ".nii.gz")):
         check_nifti(path)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
     try:
-        return sitk.ReadImage(str(path))
+        if not header:
+            return reader.Execute()
+        reader.ReadImageInformation()
+        return reader
     except RuntimeError:
         raise InputFileError(
             f"{path}: cannot be read as an image; must be a whole NIfTI (.nii, .nii.gz) or NRRD"

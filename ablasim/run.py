@@ -16,6 +16,7 @@ from ablasim.anatomy import Anatomy, build_anatomy
 from ablasim.assess import TumourMargin, lethal_zone, minimal_margins, tumour_margin
 from ablasim.errors import ConvergenceError
 from ablasim.frames import MM
+from ablasim.labelmap import label_grid, read_labels
 from ablasim.mesh import TetMesh, cached_mesh
 from ablasim.own_mesh import own_anatomy, read_own_mesh
 from ablasim.physics import damage
@@ -23,6 +24,7 @@ from ablasim.physics.binding import build_problem, region_tissues
 from ablasim.physics.binding_vessels import vessel_flows, vessel_warnings
 from ablasim.physics.problem import BioheatProblem
 from ablasim.progress import Progress, ProgressCallback
+from ablasim.report.raster import Grid
 from ablasim.report.record import RunRecord
 from ablasim.scenario import Scenario, cautions, inputs_sha256
 from ablasim.solve import Solution, Status, StepControl, solve
@@ -240,11 +242,17 @@ def assessed(
         vessels=anatomy.vessels,
         walls=problem.walls,
         flows={v.name: vessel_flows(scenario, v) for v in anatomy.vessels},
+        grid=_grid(scenario),
         warnings=(*cautions(scenario), *vessel_warnings(scenario, anatomy)),
         engine=engine,
         device=solution.device,
         dtype=dtype,
     )
+
+
+def _grid(scenario: Scenario) -> Grid | None:
+    """Of the label map, so that its volumes and those of the result lie on each other."""
+    return None if scenario.labelmap is None else Grid(*label_grid(scenario.labelmap.file))
 
 
 def _finish(
@@ -256,17 +264,14 @@ def _finish(
     if place is None:
         return RunResult(build_summary(record), None, record)
 
-    from ablasim.labelmap import label_grid, read_labels
     from ablasim.report.files import atomic_directory, write_run, write_summary
     from ablasim.report.html import write_report
     from ablasim.report.preview import LabelOutlines, write_preview
-    from ablasim.report.raster import Grid
 
     outlines = None
     with watch.stage("output"), atomic_directory(place, force=force) as folder:
         section = record.scenario.labelmap
         if section is not None:
-            record = replace(record, grid=Grid(*label_grid(section.file)))
             image = read_labels(section.file)
             names = section.labels.model_dump(exclude_none=True)
             outlines = LabelOutlines(

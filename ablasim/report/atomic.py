@@ -41,6 +41,16 @@ RESOURCE_ERRORS = frozenset(
 )
 
 
+def remedy(error: OSError) -> str:
+    """What to do where something cannot be written, to end a message with."""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            return "free some space or choose another place"
+        case errno.ENOENT:
+            return "make its folder, or choose another place"
+    return "choose another place"
+
+
 @contextmanager
 def atomic_directory(final: Path | str, *, force: bool = False, kind: Kind = RUN) -> Iterator[Path]:
     """A temporary sibling of `final` that takes its name when the block ends without an error.
@@ -76,8 +86,7 @@ def atomic_directory(final: Path | str, *, force: bool = False, kind: Kind = RUN
             _remove_if_empty(parent)
         if isinstance(error, OSError) and error.errno in RESOURCE_ERRORS:
             raise ResourceError(
-                f"{final}: cannot be written: {error.strerror or error};"
-                " free some space or choose another directory"
+                f"{final}: cannot be written: {error.strerror or error}; {remedy(error)}"
             ) from error
         raise
 
@@ -86,15 +95,16 @@ def check_free(final: Path, *, force: bool = False, kind: Kind = RUN) -> None:
     """Refuse a target that exists, before any work is spent on its content.
 
     Raises:
-        UsageError: see `atomic_directory`.
+        UsageError: see `atomic_directory`; or a folder on the way to it is a file.
     """
+    _missing(final.parent)
     if is_free(final):
         return
+    ours = _is_of(kind, final)
     if not force:
-        raise UsageError(
-            f"{final}: already exists; choose another directory, or replace it with --force"
-        )
-    if not _is_of(kind, final):
+        hint = ", or replace it with --force" if ours else ""
+        raise UsageError(f"{final}: already exists; choose another directory{hint}")
+    if not ours:
         raise UsageError(
             f"{final}: exists and is not the directory of {kind.of}, so it is not replaced;"
             " choose another directory"
@@ -158,14 +168,20 @@ def _take_place(temporary: Path, final: Path, *, force: bool, kind: Kind) -> Non
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _make_parents(folder: Path) -> list[Path]:
-    """Make a folder and its parents; returns those that were missing, innermost first."""
+def _missing(folder: Path) -> list[Path]:
+    """This folder and its parents as far as they are not there, innermost first."""
     missing = []
-    while not folder.exists():
+    while not os.path.exists(folder):  # Path.exists raises where a parent may not be searched
         missing.append(folder)
         folder = folder.parent
     if not folder.is_dir():
         raise UsageError(f"{folder}: is a file; a directory is needed there: choose another place")
+    return missing
+
+
+def _make_parents(folder: Path) -> list[Path]:
+    """Make a folder and its parents; returns those that were missing, innermost first."""
+    missing = _missing(folder)
     for parent in reversed(missing):
         parent.mkdir(exist_ok=True)
     return missing

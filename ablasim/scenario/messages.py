@@ -89,7 +89,10 @@ def _allowed(kind: str, context: Mapping[str, Any], got: object) -> str:
         case "string_too_long":
             return f"text of at most {context['max_length']} characters"
         case "too_short":
-            return f"a list of at least {context['min_length']} entries"
+            least = context["min_length"]
+            if isinstance(got, Mapping):
+                return f"a group of at least {least} key{'s' if least > 1 else ''}"
+            return f"a list of at least {least} entr{'ies' if least > 1 else 'y'}"
         case "too_long":
             return f"a list of at most {context['max_length']} entries"
         case "tuple_type" | "list_type":

@@ -65,7 +65,7 @@ def chunk_size(mesh: TetMesh, dtype: str, max_memory: float | None, cores: int =
     if least > max_memory:
         raise UsageError(
             f"--max-memory: got {max_memory:g} GB; a process with one sample on this mesh takes"
-            f" about {least:.2f} GB: allow more, or use --resolution preview"
+            f" about {least:.2f} GB: allow more, or use a coarser mesh"
         )
     fits = max(int((max_memory / cores - PROCESS_GB) / each), 1)
     return min(LARGEST_CHUNK, 1 << (fits.bit_length() - 1))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ablasim.errors import InputFileError, ResourceError
-from ablasim.report.atomic import RESOURCE_ERRORS, atomic_directory, sync
+from ablasim.report.atomic import RESOURCE_ERRORS, atomic_directory, remedy, sync
 from ablasim.revision import revision
 from ablasim.study.sweep_frozen import Sweep, file_sha256
 
@@ -218,8 +218,7 @@ def write_whole(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
         if error.errno in RESOURCE_ERRORS | {errno.ENOENT, errno.ENOTDIR}:
             raise ResourceError(
-                f"{path}: cannot be written: {error.strerror or error};"
-                " free some space or choose another place"
+                f"{path}: cannot be written: {error.strerror or error}; {remedy(error)}"
             ) from error
         raise
 

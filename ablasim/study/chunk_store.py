@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablasim.errors import ResourceError, UsageError
+from ablasim.report.atomic import remedy
 from ablasim.study.displacement import Correction, Pose
 from ablasim.study.samples import Samples
 
@@ -80,8 +81,7 @@ class ChunkStore:
             yield
         except OSError as error:
             raise ResourceError(
-                f"{self.directory}: cannot be written: {error.strerror or error}; free some space"
-                " or choose another output directory"
+                f"{self.directory}: cannot be written: {error.strerror or error}; {remedy(error)}"
             ) from error
 
     def load(self, number: int) -> Samples | None:

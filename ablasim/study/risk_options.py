@@ -47,6 +47,8 @@ class RiskOptions:
         Raises:
             UsageError: a number or a choice is out of its range.
         """
+        if isinstance(self.vessels, str):
+            raise UsageError(f"vessels: got {self.vessels!r}; must be a list of names")
         for name in ("samples", "seed", "workers"):
             object.__setattr__(self, name, _whole(name, getattr(self, name)))
         if self.max_memory is not None and not 0.0 < self.max_memory < math.inf:

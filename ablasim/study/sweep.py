@@ -12,7 +12,7 @@ from ablasim.progress import ProgressCallback
 from ablasim.study.cases import case_directory
 from ablasim.study.sweep_freeze import freeze
 from ablasim.study.sweep_frozen import Sweep
-from ablasim.study.sweep_run import Shard, Tally, run_sweep
+from ablasim.study.sweep_run import Shard, Tally, processes_for, run_sweep
 from ablasim.study.sweep_source import read_plan
 from ablasim.study.sweep_table import table, write_table
 
@@ -98,13 +98,15 @@ def sweep(
         ResourceError: no disk space, no permission, no workers.
         Interrupted: on Ctrl-C; finished cases stay.
     """
+    part = None if shard is None else Shard.parse(shard)
+    processes_for(executor, workers, scheduler)  # before a directory is made
     frozen, _ = freeze(read_plan(plan), Path(out), yes=yes, progress=progress)
     tally = run_sweep(
         frozen.directory,
         executor=executor,
         workers=workers,
         scheduler=scheduler,
-        shard=None if shard is None else Shard.parse(shard),
+        shard=part,
         retry_failed=retry_failed,
         progress=progress,
     )

@@ -118,7 +118,7 @@ def plot(
 def _require(name: str, allowed: Sequence[str], what: str) -> None:
     if name not in allowed:
         near = closest(name, allowed)
-        hint = f"; did you mean {near!r}?" if near else ""
+        hint = f"; did you mean {near!r}?" if near else "."
         shown = ", ".join(allowed[:12]) + (", ..." if len(allowed) > 12 else "")
         raise UsageError(f"plot: nothing called {name!r} {what}{hint} There are: {shown}")
 

@@ -111,12 +111,10 @@ def run_sweep(
         ResourceError: the directory cannot be written; workers do not start.
         Interrupted: on Ctrl-C; finished cases stay.
     """
-    workers = _checked(executor, workers, scheduler)
+    workers = processes_for(executor, workers, scheduler)
     sweep = open_sweep(Path(directory))
     check_inputs(sweep)
-    pieces = sweep.pieces(range(1, len(sweep) + 1))
-    pieces = pieces if shard is None else shard.of(pieces)
-    numbers = sorted(number for piece in pieces for number in sweep.batch_of(piece))
+    numbers = numbers_of(sweep, shard)
     division = None if shard is None else (shard.index, shard.count)
     with sweep_lock(sweep.directory, division) as hold:
         clear_leftovers(sweep, numbers)
@@ -155,7 +153,19 @@ def tally_of(sweep: Sweep) -> Tally:
     return Tally(*_counts(sweep, range(1, len(sweep) + 1)))
 
 
-def _checked(executor: str, workers: int | None, scheduler: str | None) -> int:
+def numbers_of(sweep: Sweep, shard: Shard | None) -> list[int]:
+    """The cases of a shard, those of a batch together; all without one."""
+    pieces = sweep.pieces(range(1, len(sweep) + 1))
+    pieces = pieces if shard is None else shard.of(pieces)
+    return sorted(number for piece in pieces for number in sweep.batch_of(piece))
+
+
+def processes_for(executor: str, workers: int | None, scheduler: str | None) -> int:
+    """How many processes compute a sweep.
+
+    Raises:
+        UsageError: an unknown executor, or what does not go with it.
+    """
     if executor not in EXECUTORS:
         raise UsageError(f"executor: got {executor!r}; use 'local' or 'dask'")
     if scheduler is not None and executor != "dask":

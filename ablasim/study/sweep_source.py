@@ -72,10 +72,22 @@ def read_plan(source: Path | str | Mapping[str, Any]) -> PlanSource:
         path = Path(source)
         document, file, folder = read_document(path), str(path), path.resolve().parent
     problems = list(document.problems)
+    if file is not None:
+        problems += _empty_sections(document)
     plan = _parsed(document, problems)
     if problems or plan is None:
         raise ScenarioError(sorted(dict.fromkeys(problems), key=lambda p: p.line or 0), file)
     return PlanSource(plan, document, file, folder, given)
+
+
+def _empty_sections(document: Document) -> list[Problem]:
+    """A bare `batch:` reads as none at all, and is not meant so."""
+    data = document.data if isinstance(document.data, dict) else {}
+    return [
+        Problem(name, document.line_of((name,)), f"empty; write {name}: {{}}, or remove the line")
+        for name in ("batch", "risk")
+        if name in data and data[name] is None
+    ]
 
 
 def _parsed(document: Document, problems: list[Problem]) -> SweepPlan | None:

@@ -334,6 +334,13 @@ def test_bad_lookups(words: list[str], message: str, capsys: pytest.CaptureFixtu
     assert message in said and "Traceback" not in said
 
 
+def test_options_of_a_command_come_after_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["atlas", "--device", "rf_cooled_needle", "plot", "-o", "a.png"]) == 2
+    assert "--device: got it before plot" in capsys.readouterr().err
+    assert main(["atlas", "--tumour", "18", "build", "sweep", "-o", "a.json"]) == 2
+    assert "--tumour: got it before build" in capsys.readouterr().err
+
+
 def test_an_unknown_device(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--tumour", "18", "--vessel", "6", "--distance", "4"]
     assert main(["atlas", *words, "--device", "rf_cooled_needl"]) == 2

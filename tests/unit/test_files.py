@@ -418,6 +418,7 @@ def test_a_full_or_closed_disk_is_a_resource_error(tmp_path: Path, code: int) ->
     with pytest.raises(ResourceError, match="out: cannot be written") as caught, place:
         raise OSError(code, "as the system says")
     assert caught.value.exit_code == 5
+    assert ("free some space" in str(caught.value)) == (code == errno.ENOSPC)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -427,6 +428,23 @@ def test_existing_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="out: already exists"), atomic_directory(tmp_path / "out"):
         pytest.fail("the block must not run")
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "mine"]
+
+
+def test_force_is_offered_where_it_helps(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text("{}")
+    with pytest.raises(UsageError, match="choose another directory$"):
+        check_free(tmp_path)
+    mark = {"inputs_sha256": "", "versions": {}, "notice": ""}
+    (tmp_path / "summary.json").write_text(json.dumps(mark))
+    with pytest.raises(UsageError, match="or replace it with --force$"):
+        check_free(tmp_path)
+
+
+def test_a_file_on_the_way_is_told_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="file: is a file; a directory is needed there"):
+        check_free(tmp_path / "file" / "new" / "out")
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o750])

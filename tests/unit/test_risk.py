@@ -1,6 +1,7 @@
 """A whole study on a tiny mesh of one's own, and its parts on arrays."""
 
 import csv
+import errno
 import json
 import math
 import re
@@ -223,6 +224,7 @@ def test_an_earlier_study_is_not_replaced_by_mistake(out: Path, tiny: Path) -> N
         ({"seed": True}, "--seed: got True; must be a whole number"),
         ({"samples": None}, "--samples: got None; must be a whole number"),
         ({"max_memory": math.nan}, "--max-memory: got nan"),
+        ({"vessels": "portal"}, "vessels: got 'portal'; must be a list of names"),
         ({"dtype": "float16"}, "--dtype: got 'float16'; must be float64 or float32"),
         ({"vessels": ("vein",), "heat_sink": False}, "--vessel: got it with --no-heat-sink"),
     ],
@@ -511,11 +513,19 @@ def test_two_studies_of_one_result_are_refused(out: Path, tiny: Path) -> None:
 def test_a_place_that_cannot_be_written_is_told_at_once(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before anything is computed; a parent that is a file stands for a missing permission."""
+    """Before anything is computed."""
+    scenario = load_scenario(tiny)
     (tiny.parent / "file").touch()
     monkeypatch.setattr("ablasim.study.risk.prepare", None)
-    with pytest.raises(ResourceError, match="cannot be written"):
-        ablasim.risk(load_scenario(tiny), samples=8, out=tiny.parent / "file" / "out")
+    with pytest.raises(UsageError, match="is a file; a directory is needed there"):
+        ablasim.risk(scenario, samples=8, out=tiny.parent / "file" / "out")
+
+    def refuse(*_: object, **__: object) -> None:  # whoever runs the tests may write anywhere
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(ResourceError, match="Permission denied; choose another place"):
+        ablasim.risk(scenario, samples=8, out=tiny.parent / "closed")
 
 
 def test_a_process_with_one_thread_computes_by_itself(

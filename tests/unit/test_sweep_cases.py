@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from tiny_sweep import write_plan
 
+import ablasim
 import ablasim.study.sweep_lock as sweep_lock_module
+from ablasim.cli import main
 from ablasim.errors import InputFileError, ResourceError, UsageError
 from ablasim.study.cases import (
     Failure,
@@ -110,7 +112,7 @@ def test_write_whole(tmp_path: Path) -> None:
     write_whole(tmp_path / "a.csv", b"1")
     write_whole(tmp_path / "a.csv", b"22")
     assert (tmp_path / "a.csv").read_bytes() == b"22" and len(list(tmp_path.iterdir())) == 1
-    with pytest.raises(ResourceError, match="cannot be written"):
+    with pytest.raises(ResourceError, match=r"cannot be written.*make its folder"):
         write_whole(tmp_path / "none" / "a.csv", b"1")
 
 
@@ -160,6 +162,24 @@ def test_shards_divide_all_cases() -> None:
 def test_faulty_options(sweep: Sweep, options: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         run_sweep(sweep.directory, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("options", [{"executor": "slurm"}, {"shard": "0/2"}])
+def test_faulty_options_leave_no_directory(tmp_path: Path, options: dict[str, str]) -> None:
+    plan = write_plan(tmp_path)
+    with pytest.raises(UsageError):
+        ablasim.sweep(plan, tmp_path / "out", **options)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_shard_ends_with_the_exit_code_of_its_own_cases(
+    sweep: Sweep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(1, len(sweep) + 1):
+        record_failure(sweep, Failure(number, 5 - number % 2, "as it ended"))
+    for shard, code in ((["--shard", "1/2"], 4), (["--shard", "2/2"], 5), ([], 5)):
+        assert main(["sweep", "run", str(sweep.directory), "-q", *shard]) == code
+    assert f"of {len(sweep)} cases failed" in capsys.readouterr().err
 
 
 def test_a_worker_of_another_program_is_refused(

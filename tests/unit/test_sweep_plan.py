@@ -104,9 +104,13 @@ def test_levels_set_several_fields(folder: Path) -> None:
     [
         ("vary: {protocol.power_W: [1]}", ("scenario", "missing")),
         ("scenario: tiny.yaml", ("vary", "missing")),
-        ("scenario: tiny.yaml\nvary: {}", ("vary",)),
+        ("scenario: tiny.yaml\nvary: {}", ("vary", "a group of at least 1 key:")),
+        (
+            "scenario: tiny.yaml\nvary: {a: [1]}\nbatch:\nrisk:",
+            ("plan.yaml:3: batch: empty; write batch: {}", "plan.yaml:4: risk: empty"),
+        ),
         ("scenario: tiny.yaml\nvary: {a: 3}", ("plan.yaml:2: vary.a", "got 3", "list of values")),
-        ("scenario: tiny.yaml\nvary: {a: []}", ("vary.a.grid", "at least 1")),
+        ("scenario: tiny.yaml\nvary: {a: []}", ("vary.a.grid", "at least 1 entry")),
         ("scenario: tiny.yaml\nvary: {a: [1, 1]}", ("vary.a", "twice")),
         ("scenario: tiny.yaml\nvary: {a: {from: 1, to: 1, count: 3}}", ("vary.a", "must differ")),
         ("scenario: tiny.yaml\nvary: {a: {from: 1, to: 2, count: 1}}", ("count", "at least 2")),

@@ -169,6 +169,7 @@ def test_pictures(sweep: Sweep, tmp_path: Path) -> None:
         ("protocol.powr_W", None, "margin.minimal_mm", {}, "did you mean 'protocol.power_W'"),
         (POWER, POWER, "margin.minimal_mm", {}, "twice"),
         (POWER, None, "margin.minimal", {}, "did you mean 'margin.minimal_mm'"),
+        ("zzz", None, "margin.minimal_mm", {}, "varies in this sweep. There are: protocol"),
         (POWER, None, "margin.nearest_vessel", {}, "a number in none"),
         (POWER, None, "margin.minimal_mm", {SPEED: 5}, "there are 4, 16|there are 4.0, 16.0"),
     ],
