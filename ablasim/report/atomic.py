@@ -171,7 +171,8 @@ def _take_place(temporary: Path, final: Path, *, force: bool, kind: Kind) -> Non
 def _missing(folder: Path) -> list[Path]:
     """This folder and its parents as far as they are not there, innermost first."""
     missing = []
-    while not os.path.exists(folder):  # Path.exists raises where a parent may not be searched
+    # Path.exists raises where a parent may not be searched; `.` is its own parent.
+    while not os.path.exists(folder) and folder != folder.parent:
         missing.append(folder)
         folder = folder.parent
     if not folder.is_dir():

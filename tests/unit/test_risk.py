@@ -34,10 +34,14 @@ from ablasim.errors import (
     ScenarioError,
     UsageError,
 )
+from ablasim.labelmap import write_volume
 from ablasim.mesh import TetMesh, write_mesh
 from ablasim.progress import Progress
+from ablasim.run import assessed
 from ablasim.scenario import Scenario, load_scenario
+from ablasim.scenario.anatomy import LabelMap
 from ablasim.scenario.risk import Risk
+from ablasim.solve import solve
 from ablasim.study.batches import (
     LARGEST_CHUNK,
     PROCESS_GB,
@@ -526,6 +530,23 @@ def test_a_place_that_cannot_be_written_is_told_at_once(
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(ResourceError, match="Permission denied; choose another place"):
         ablasim.risk(scenario, samples=8, out=tiny.parent / "closed")
+
+
+def test_volumes_lie_on_the_label_map(scenario: Scenario, tmp_path: Path) -> None:
+    """Those of the plain run beside a study and of a sweep's cases, too, not only of `run`."""
+    affine = np.diag([2 * MM, 3 * MM, 4 * MM, 1.0])
+    write_volume(tmp_path / "a.nii.gz", np.zeros((5, 6, 7), dtype=np.uint8), affine)
+    section = LabelMap.model_validate(
+        {"file": str(tmp_path / "a.nii.gz"), "labels": {"liver": 1, "tumour": 2}}
+    )
+    case = prepare(scenario)
+    solution = solve(case.problem, control=case.control, device="cpu")
+    record = assessed(scenario, case.anatomy, case.problem, solution)
+    assert record.grid is None
+    mapped = scenario.model_copy(update={"labelmap": section})
+    grid = assessed(mapped, case.anatomy, case.problem, solution).grid
+    assert grid is not None and grid.shape == (5, 6, 7)
+    np.testing.assert_allclose(grid.affine, affine, atol=1e-9)
 
 
 def test_a_process_with_one_thread_computes_by_itself(
